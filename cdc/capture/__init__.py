@@ -1,0 +1,1 @@
+"""Capture: the binlog of a MySQL or MariaDB server becomes Avro change events."""

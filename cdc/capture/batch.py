@@ -1,0 +1,16 @@
+"""What a binlog source yields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cdc.capture.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Whole binlog events back to back, each as in a binlog file: header, body, checksum."""
+
+    events: bytes
+    start: Checkpoint | None = None
+    """Set on the first batch of a reading: where the events begin."""

@@ -1,0 +1,124 @@
+"""Gives the decoder, for each shape it meets, topic, schema ids and names: once per shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import Any
+
+from cdc.capture import rows
+from cdc.capture.checkpoint import Flavor
+from cdc.capture.decoder import BoundTable
+from cdc.capture.description import Description
+from cdc.capture.envelope import TRANSACTION_KEY_SCHEMA, TRANSACTION_VALUE_SCHEMA, VERSIONS
+from cdc.capture.plan import TablePlan, plan_table
+from cdc.capture.settings import ChangeEventSettings
+from cdc.capture.shapes import Shape
+from cdc.capture.types import form_of
+from cdc.codec.partition import place
+from cdc.codec.wire import frame
+
+SYSTEM_DATABASES = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
+
+Announce = Callable[[str, dict[str, Any] | None, dict[str, Any]], tuple[int, int]]
+"""(topic, key schema, value schema) → their ids; the topic is there afterwards."""
+Describe = Callable[[str, str, str], Description | None]
+"""(flavor, database, table) → what the catalogue knew when the rows were written."""
+
+
+class Binder:
+    """The decoder's view of configuration, registry and catalogue."""
+
+    def __init__(
+        self,
+        connector: str,
+        patterns: tuple[str, ...],
+        settings: ChangeEventSettings,
+        announce: Announce,
+        describe: Describe,
+    ) -> None:
+        self.connector = connector
+        self.transaction_topic = f"{connector}.transaction"
+        self.undescribed: set[str] = set()
+        """Captured tables whose schemas are plain, since nothing was known of them."""
+        self._patterns = patterns
+        self._settings = settings
+        self._announce = announce
+        self._describe = describe
+        self._flavor: Flavor = "mysql"
+        self._file = ("", b"")
+        self._transaction_frames: tuple[bytes, bytes] | None = None
+
+    def captures(self, database: str, table: str) -> bool:
+        """True if a pattern of the configuration names the table."""
+        name = f"{database}.{table}"
+        return database not in SYSTEM_DATABASES and any(
+            fnmatchcase(name, pattern) for pattern in self._patterns
+        )
+
+    def captures_database(self, database: str) -> bool:
+        """True if some pattern may name a table of the database."""
+        return any(fnmatchcase(database, pattern.split(".")[0]) for pattern in self._patterns)
+
+    def bind(self, shape: Shape, flavor: Flavor) -> BoundTable:
+        """What the decoder needs of a table; of one that isn't captured only its rows' size."""
+        self._flavor = flavor
+        name = f"{shape.database}.{shape.table}"
+        if not self.captures(shape.database, shape.table):
+            return BoundTable(name, _skipping_plan(shape, self._settings))
+        description = self._describe(flavor, shape.database, shape.table)
+        plan = plan_table(
+            shape, description, self._settings, connector=self.connector, flavor=flavor
+        )
+        (self.undescribed.discard if plan.is_described else self.undescribed.add)(name)
+        return self._bound(name, plan, flavor)
+
+    def _bound(self, name: str, plan: TablePlan, flavor: Flavor) -> BoundTable:
+        key_id, value_id = self._announce(plan.topic, plan.key_schema, plan.value_schema)
+        source = b"".join(map(rows.avro_string, (VERSIONS[flavor], flavor, self.connector)))
+        return BoundTable(
+            name,
+            plan.rows,
+            plan.topic,
+            (frame(value_id), frame(key_id)),
+            source,
+            (rows.avro_string(plan.shape.database), rows.avro_string(plan.shape.table)),
+        )
+
+    def avro_file(self, file: str) -> bytes:
+        """The binlog file's name as an Avro string."""
+        if self._file[0] != file:
+            self._file = (file, rows.avro_string(file))
+        return self._file[1]
+
+    def transaction_frames(self) -> tuple[bytes, bytes]:
+        """Frames of key and value of the transaction topic's records."""
+        if self._transaction_frames is None:
+            key_id, value_id = self._announce(
+                self.transaction_topic, TRANSACTION_KEY_SCHEMA, TRANSACTION_VALUE_SCHEMA
+            )
+            self._transaction_frames = (frame(key_id), frame(value_id))
+        return self._transaction_frames
+
+    def place(self, key_body: bytes) -> int:
+        return place(key_body)
+
+
+def _skipping_plan(shape: Shape, settings: ChangeEventSettings) -> rows.RowPlan:
+    """A plan that only knows how long the values are."""
+    columns = []
+    for column in shape.columns:
+        form = form_of(column, None, settings)
+        columns.append(
+            rows.ColumnPlan(
+                column.name,
+                form.kind,
+                form.size,
+                form.a,
+                form.b,
+                form.table,
+                null_branch=0,
+                value_branch=1,
+            )
+        )
+    return rows.RowPlan(f"{shape.database}.{shape.table}", columns)

@@ -1,0 +1,108 @@
+"""Column defaults of the catalogue as Avro defaults, as Debezium writes them.
+
+A default that can't be put into the column's Avro form is left out: it only decorates the
+schema (invariant 6), and the server has filled it into the row already.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from cdc.capture import rows
+from cdc.capture import shapes as t
+from cdc.capture.description import ColumnDescription
+from cdc.capture.types import AvroType, Form, escape_label
+
+_EPOCH = datetime(1970, 1, 1)
+_NOW = re.compile(r"(current_timestamp|now|localtime(stamp)?)\b", re.IGNORECASE)
+
+
+def default_of(column: t.Column, described: ColumnDescription, form: Form) -> Any:
+    """The default in Avro's JSON form; None where there is none."""
+    text = _literal(described)
+    if text is None:
+        return None
+    if _NOW.match(text):
+        is_stamp = form.kind in (rows.TIMESTAMP, rows.OLD_TIMESTAMP)
+        return "1970-01-01T00:00:00Z" if is_stamp and not column.nullable else None
+    if "DEFAULT_GENERATED" in described.extra:  # an expression
+        return None
+    try:
+        return _convert(column, form, text)
+    except (ValueError, InvalidOperation, OverflowError):
+        return None
+
+
+def _literal(described: ColumnDescription) -> str | None:
+    """The default's text; MariaDB's catalogue quotes strings and writes NULL."""
+    text = described.default
+    if text is None or text.upper() == "NULL":
+        return None
+    if len(text) > 1 and text[0] == text[-1] == "'":
+        return text[1:-1].replace("''", "'").replace("\\'", "'").replace("\\\\", "\\")
+    return text
+
+
+def _convert(column: t.Column, form: Form, text: str) -> Any:
+    kind = form.kind
+    if kind in (rows.SIGNED, rows.UNSIGNED, rows.YEAR):
+        return int(Decimal(text))
+    if kind in (rows.COPY, rows.FLOAT_AS_DOUBLE):
+        return float(text)
+    if kind == rows.DECIMAL:
+        unscaled = int(Decimal(text).scaleb(column.scale).to_integral_value())
+        size = ((unscaled if unscaled >= 0 else ~unscaled).bit_length() >> 3) + 1
+        return unscaled.to_bytes(size, "big", signed=True).decode("latin-1")
+    if kind == rows.BOOLEAN:
+        return _bits(text) == 1
+    if kind == rows.BITS:
+        return _bits(text).to_bytes(form.size, "little").decode("latin-1")
+    if kind in (rows.UTF8, rows.TEXT):
+        return text
+    if kind == rows.ENUM:
+        return escape_label(text)
+    if kind == rows.SET:
+        return text
+    if kind == rows.DATE:
+        return (date.fromisoformat(text[:10]) - _EPOCH.date()).days
+    if kind in (rows.DATETIME, rows.OLD_DATETIME):
+        moment = datetime.fromisoformat(text) - _EPOCH
+        return moment // timedelta(microseconds=1_000_000 // form.b)
+    if kind in (rows.TIMESTAMP, rows.OLD_TIMESTAMP):
+        return datetime.fromisoformat(text).isoformat() + "Z"
+    if kind in (rows.TIME, rows.OLD_TIME):
+        return _time(text)
+    return None
+
+
+def encode_default(avro: AvroType, default: Any) -> bytes:
+    """A default of `default_of` as Avro bytes."""
+    base = avro["type"] if isinstance(avro, dict) else avro
+    out = rows.Out(64)
+    if base == "boolean":
+        return b"\x01" if default else b"\x00"
+    if base in ("int", "long"):
+        out.put(default)
+        return out.value()
+    if base in ("float", "double"):
+        return struct.pack("<f" if base == "float" else "<d", default)
+    if base == "bytes":
+        raw: bytes = default.encode("latin-1")
+        out.put(len(raw))
+        return out.value() + raw
+    return rows.avro_string(default)
+
+
+def _bits(text: str) -> int:
+    return int(text[2:-1] or "0", 2) if text.startswith("b'") else int(text)
+
+
+def _time(text: str) -> int:
+    sign = -1 if text.startswith("-") else 1
+    hours, minutes, seconds = text.lstrip("-").split(":")
+    micros = int(Decimal(seconds) * 1_000_000)
+    return sign * ((int(hours) * 60 + int(minutes)) * 60_000_000 + micros)

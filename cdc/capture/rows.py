@@ -1,0 +1,922 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: initializedcheck=False, cdivision=True
+"""Row images to Avro: a table's columns as a plan of opcodes, one pass, no object per column.
+
+One source, two forms: plain Python as it stands, or compiled by Cython (types in rows.pxd).
+Where the compiled form needs a pointer, the plain form has the bytes themselves; the few
+places that differ ask `cython.compiled`. Every read is checked against the image's end first:
+the bytes may be hostile. The output buffer always has `SLACK` bytes to spare, which covers any
+value of fixed size, so that only values of variable size ask for room.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import Any
+
+import cython
+
+from cdc.capture.decimals import decimal_unscaled
+from cdc.capture.json_binary import json_text
+from cdc.errors import DecodeError
+
+if cython.compiled:
+    from cython.cimports.cpython.bytearray import PyByteArray_AS_STRING
+    from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
+    from cython.cimports.libc.string import memcpy
+
+# Opcodes: how a value's bytes are read, and what is written.
+SIGNED = 0  # size: little-endian integer
+UNSIGNED = 1
+COPY = 2  # size: Avro's own bytes already
+FLOAT_AS_DOUBLE = 3
+BOOLEAN = 4  # BIT(1)
+BITS = 5  # size: big-endian in, little-endian out
+DECIMAL = 6  # size; a: precision, b: scale; unscaled two's complement out
+YEAR = 7
+DATE = 8
+TIME = 9  # size; a: fractional digits
+DATETIME = 10  # size; a: fractional digits; b: units a second
+TIMESTAMP = 11  # size; a: fractional digits
+OLD_TIME = 12
+OLD_DATETIME = 13  # b: units a second
+OLD_TIMESTAMP = 14
+UTF8 = 15  # size: of the length prefix, as in all that follow; the bytes are UTF-8 already
+TEXT = 16  # table: decoder
+BYTES = 17  # a: length that the server cut zeros off (BINARY), else 0
+ENUM = 18  # size: of the index; table: labels as Avro strings
+SET = 19  # size: of the bits; table: labels
+JSON = 20
+GEOMETRY = 21
+POINT = 22
+VECTOR = 23
+COMPRESSED_BYTES = 24
+COMPRESSED_TEXT = 25  # table: decoder
+
+SLACK = 64
+MEMO_MAX = 4096
+"""Distinct SET values kept as bytes, per column."""
+KEY_COLUMNS_MAX = 64
+UNAVAILABLE = b"__debezium_unavailable_value"
+"""Debezium's word for a value that the row image doesn't hold."""
+VALUE_BYTES_MAX = 1 << 30
+"""Inflated size of one compressed value: MySQL's own bound for a packet."""
+
+
+def avro_string(text: str) -> bytes:
+    """A string as Avro writes it: length, UTF-8."""
+    data = text.encode()
+    out = Out(len(data) + SLACK)
+    out.put(len(data))
+    out.write(data)
+    return out.value()
+
+
+@cython.cclass
+class Out:
+    """A growing buffer that Avro is written into."""
+
+    def __init__(self, size: int) -> None:
+        self.buffer = bytearray(size)
+        self.size = size
+        self.n = 0
+        self._point()
+
+    def _point(self) -> None:
+        if cython.compiled:
+            self.p = cython.cast(cython.p_uchar, PyByteArray_AS_STRING(self.buffer))
+        else:
+            self.p = self.buffer
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def reserve(self, more: cython.Py_ssize_t) -> cython.int:
+        """Make room for `more` bytes and the slack."""
+        if self.n + more + SLACK > self.size:
+            self.size = 2 * (self.n + more + SLACK)
+            grown = bytearray(self.size)
+            grown[: self.n] = self.buffer[: self.n]
+            self.buffer = grown
+            self._point()
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def byte(self, value: cython.uchar) -> cython.void:
+        self.p[self.n] = value
+        self.n += 1
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def varint(self, value: cython.longlong) -> cython.void:
+        """A zigzag varint, Avro's int and long; at most 10 bytes."""
+        u: cython.ulonglong
+        if cython.compiled:
+            u = (cython.cast(cython.ulonglong, value) << 1) ^ cython.cast(
+                cython.ulonglong, value >> 63
+            )
+        else:
+            u = (value << 1 ^ value >> 63) & 0xFFFFFFFFFFFFFFFF
+        while u > 0x7F:
+            self.p[self.n] = cython.cast(cython.uchar, u & 0x7F | 0x80)
+            self.n += 1
+            u >>= 7
+        self.p[self.n] = cython.cast(cython.uchar, u)
+        self.n += 1
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def copy(
+        self, data: cython.p_const_uchar, at: cython.Py_ssize_t, size: cython.Py_ssize_t
+    ) -> cython.void:
+        """Bytes as they are; the caller has reserved the room."""
+        if cython.compiled:
+            memcpy(self.p + self.n, data + at, size)
+        else:
+            self.buffer[self.n : self.n + size] = data[at : at + size]
+        self.n += size
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def write(self, data: bytes) -> cython.int:
+        """Bytes as they are, with the room they need."""
+        size: cython.Py_ssize_t = len(data)
+        self.reserve(size)
+        if cython.compiled:
+            memcpy(self.p + self.n, PyBytes_AS_STRING(data), size)
+        else:
+            self.buffer[self.n : self.n + size] = data
+        self.n += size
+        return 0
+
+    @cython.cfunc
+    def slice(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> bytes:
+        if cython.compiled:
+            return PyBytes_FromStringAndSize(
+                cython.cast(cython.p_char, self.p) + start, end - start
+            )
+        return bytes(self.buffer[start:end])
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def equals(self, other: Out) -> cython.bint:
+        """True if both hold the same bytes."""
+        i: cython.Py_ssize_t
+        if self.n != other.n:
+            return False
+        for i in range(self.n):  # noqa: SIM110  # a generator would be an object per byte
+            if self.p[i] != other.p[i]:
+                return False
+        return True
+
+    def put(self, value: int) -> None:
+        """A varint, with the room it needs."""
+        self.reserve(0)
+        self.varint(value)
+
+    def text(self, value: str) -> None:
+        """An Avro string."""
+        data = value.encode()
+        self.put(len(data))
+        self.write(data)
+
+    def value(self) -> bytes:
+        """All that was written."""
+        return self.slice(0, self.n)
+
+    def clear(self) -> None:
+        self.n = 0
+
+
+@cython.cclass
+class ColumnPlan:
+    """One column's opcode with all it needs."""
+
+    def __init__(
+        self,
+        name: str,
+        kind: int,
+        size: int,
+        a: int,
+        b: int,
+        table: Any,
+        *,
+        null_branch: int,
+        value_branch: int,
+        key_slot: int = -1,
+        bulky: bool = False,
+        null_value: bytes | None = None,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.size = size
+        self.a = a
+        self.b = b
+        self.table = table
+        self.null_branch = null_branch
+        """Index of null in the union; -1: the column is not a union."""
+        self.value_branch = value_branch
+        self.key_slot = key_slot
+        """Place in the record's key; -1: not part of it."""
+        self.bulky = bulky
+        """True where a row image without the column may say so (`binlog_row_image=NOBLOB`)."""
+        self.null_value = null_value
+        """The default, branch and all, that is written for null (`replace.null.with.default`)."""
+        self.substitutions = 0
+        """Values that the format can't hold, written as documented and counted (invariant 2)."""
+        self.memo = dict[int, bytes]()
+
+
+@cython.cclass
+class RowPlan:
+    """Turns row images of one shape into Avro record bodies and keys."""
+
+    def __init__(self, table: str, columns: list[ColumnPlan]) -> None:
+        self.table = table
+        self.columns = columns
+        self.count = len(columns)
+        self.key_count = sum(column.key_slot >= 0 for column in columns)
+        if self.key_count > KEY_COLUMNS_MAX:
+            raise DecodeError(
+                f"the key of {table} has {self.key_count} columns, {KEY_COLUMNS_MAX} are possible",
+                hint="name fewer columns in message.key.columns",
+            )
+        if not cython.compiled:
+            self.key_start = [0] * KEY_COLUMNS_MAX
+            self.key_end = [0] * KEY_COLUMNS_MAX
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def image(
+        self,
+        data: cython.p_const_uchar,
+        at: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        present: cython.p_const_uchar,
+        present_at: cython.Py_ssize_t,
+        out: Out,
+    ) -> cython.Py_ssize_t:
+        """Write the image that begins at `at` as an Avro record body; return where it ends.
+
+        `present` holds the columns-present bitmap from `present_at` on; the null bitmap in the
+        image has one bit for each column present."""
+        i: cython.Py_ssize_t
+        nth: cython.Py_ssize_t = 0
+        nulls: cython.Py_ssize_t = at
+        column: ColumnPlan
+        for i in range(self.count):
+            nth += (present[present_at + (i >> 3)] >> (i & 7)) & 1
+        at += (nth + 7) >> 3
+        if at > end:
+            raise self._short(at, end)
+        nth = 0
+        for i in range(self.count):
+            column = cython.cast(ColumnPlan, self.columns[i])
+            out.reserve(0)
+            if column.key_slot >= 0:
+                self.key_start[column.key_slot] = out.n
+            if not (present[present_at + (i >> 3)] >> (i & 7)) & 1:
+                self._absent(column, out)
+            elif (data[nulls + (nth >> 3)] >> (nth & 7)) & 1:
+                nth += 1
+                if column.null_branch < 0:
+                    raise DecodeError(
+                        f"column {column.name} of {self.table} is NOT NULL, but null in a row",
+                        hint="the binlog contradicts its own table map; check the source",
+                    )
+                if column.null_value is None:
+                    out.byte(2 * column.null_branch)
+                else:
+                    out.write(column.null_value)
+                    column.substitutions += 1
+            else:
+                nth += 1
+                if column.null_branch >= 0:
+                    out.byte(2 * column.value_branch)
+                at = _value(self, column, data, at, end, out)
+            if column.key_slot >= 0:
+                self.key_end[column.key_slot] = out.n
+        return at
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def skip(
+        self,
+        data: cython.p_const_uchar,
+        at: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        present: cython.p_const_uchar,
+        present_at: cython.Py_ssize_t,
+    ) -> cython.Py_ssize_t:
+        """Where the image that begins at `at` ends, without reading its values."""
+        i: cython.Py_ssize_t
+        nth: cython.Py_ssize_t = 0
+        nulls: cython.Py_ssize_t = at
+        column: ColumnPlan
+        for i in range(self.count):
+            nth += (present[present_at + (i >> 3)] >> (i & 7)) & 1
+        at += (nth + 7) >> 3
+        nth = 0
+        for i in range(self.count):
+            if at > end:
+                raise self._short(at, end)
+            if not (present[present_at + (i >> 3)] >> (i & 7)) & 1:
+                continue
+            column = cython.cast(ColumnPlan, self.columns[i])
+            if not (data[nulls + (nth >> 3)] >> (nth & 7)) & 1:
+                if column.kind >= UTF8 and column.kind != ENUM and column.kind != SET:
+                    if at + column.size > end:
+                        raise self._short(at + column.size, end)
+                    at += column.size + _little(data, at, column.size)
+                else:
+                    at += column.size
+            nth += 1
+        if at > end:
+            raise self._short(at, end)
+        return at
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def key(self, values: Out, out: Out) -> cython.int:
+        """Write the key of the image that `values` holds: its columns' bytes, in key order."""
+        slot: cython.Py_ssize_t
+        size: cython.Py_ssize_t
+        for slot in range(self.key_count):
+            size = self.key_end[slot] - self.key_start[slot]
+            out.reserve(size)
+            out.copy(values.p, self.key_start[slot], size)
+        return 0
+
+    def _short(self, wanted: int, end: int) -> DecodeError:
+        return DecodeError(
+            f"a row of {self.table} runs {wanted - end} bytes past the end of its event",
+            hint="the binlog is damaged, or holds a column type that is read wrongly",
+        )
+
+    def _absent(self, column: ColumnPlan, out: Out) -> None:
+        """A column that the row image leaves out."""
+        if column.bulky:
+            if column.null_branch >= 0:
+                out.put(column.value_branch)
+            out.put(len(UNAVAILABLE))
+            out.write(UNAVAILABLE)
+        elif column.null_branch >= 0 and column.key_slot < 0:
+            out.put(column.null_branch)
+        else:
+            raise DecodeError(
+                f"a row of {self.table} comes without its column {column.name}",
+                hint="a session wrote it with binlog_row_image other than FULL; set it to FULL"
+                " everywhere, then begin after this place",
+            )
+        column.substitutions += 1
+
+
+@cython.cfunc
+def _value(
+    plan: RowPlan,
+    column: ColumnPlan,
+    data: cython.p_const_uchar,
+    at: cython.Py_ssize_t,
+    end: cython.Py_ssize_t,
+    out: Out,
+) -> cython.Py_ssize_t:
+    """Write one value that is there; return where it ends."""
+    kind: cython.int = column.kind
+    size: cython.Py_ssize_t = column.size
+    length: cython.Py_ssize_t
+    if at + size > end:
+        raise plan._short(at + size, end)
+    if kind == SIGNED:
+        out.varint(_signed(data, at, size))
+    elif kind == UNSIGNED:
+        out.varint(_little(data, at, size))
+    elif kind == COPY:
+        out.copy(data, at, size)
+    elif kind == UTF8:
+        length = _little(data, at, size)
+        at += size
+        if length > end - at:
+            raise plan._short(at + length, end)
+        out.reserve(length)
+        out.varint(length)
+        out.copy(data, at, length)
+        return at + length
+    elif kind == DECIMAL:
+        _decimal(plan, column, data, at, out)
+    elif kind == DATETIME:
+        _moment(plan, column, _datetime_packed(data, at), _fraction(data, at + 5, column.a), out)
+    elif kind == TIMESTAMP:
+        _timestamp(
+            plan, column, _big(data, at, 4), _fraction(data, at + 4, column.a), column.a, out
+        )
+    elif kind == ENUM:
+        _enum(plan, column, _little(data, at, size), out)
+    elif kind == DATE:
+        _date(plan, column, _little(data, at, 3), out)
+    elif kind == TIME:
+        out.varint(_time_micros(data, at, size, column.a))
+    elif kind == YEAR:
+        out.varint(1900 + data[at] if data[at] else 0)
+    elif kind == BOOLEAN:
+        out.byte(data[at] & 1)
+    elif kind == BITS:
+        out.varint(size)
+        for i in range(size):
+            out.byte(data[at + size - 1 - i])
+    elif kind == FLOAT_AS_DOUBLE:
+        out.write(struct.pack("<d", struct.unpack("<f", _bytes(data, at, 4))[0]))
+    elif kind == SET:
+        _set(plan, column, _little(data, at, size), out)
+    elif kind == OLD_TIMESTAMP:
+        _timestamp(plan, column, _little(data, at, 4), 0, 0, out)
+    elif kind == OLD_DATETIME:
+        _moment(plan, column, _old_datetime_packed(_little(data, at, 8)), 0, out)
+    elif kind == OLD_TIME:
+        out.varint(_old_time_micros(_signed(data, at, 3)))
+    else:
+        length = _little(data, at, size)
+        at += size
+        if length < 0 or length > end - at:
+            raise plan._short(at + length, end)
+        _bulk(plan, column, _bytes(data, at, length), out)
+        return at + length
+    return at + size
+
+
+@cython.cfunc
+def _decimal(
+    plan: RowPlan,
+    column: ColumnPlan,
+    data: cython.p_const_uchar,
+    at: cython.Py_ssize_t,
+    out: Out,
+) -> cython.int:
+    """Unscaled value, two's complement, big-endian, as short as can be."""
+    if column.a > 18:
+        big = decimal_unscaled(_bytes(data, at, column.size), column.a, column.b)
+        body = big.to_bytes(((big if big >= 0 else ~big).bit_length() >> 3) + 1, "big", signed=True)
+        out.put(len(body))
+        out.write(body)
+        return 0
+    value: cython.longlong = 0
+    digits: cython.longlong = column.a - column.b
+    mask: cython.int = 0 if data[at] & 0x80 else 0xFF
+    first: cython.bint = True
+    group: cython.longlong
+    part: cython.int
+    width: cython.int
+    i: cython.int
+    _: cython.int
+    odd: cython.longlong
+    for part in range(2):
+        # The odd digits stand before the whole groups on the left, after them on the right.
+        odd = digits % 9
+        if part == 0 and odd:
+            width = (odd + 1) // 2
+            group = 0
+            for _ in range(width):
+                group = group << 8 | (data[at] ^ mask ^ (0x80 if first else 0))
+                first = False
+                at += 1
+            value = value * _power(odd) + group
+        while digits >= 9:
+            group = 0
+            for _ in range(4):
+                group = group << 8 | (data[at] ^ mask ^ (0x80 if first else 0))
+                first = False
+                at += 1
+            value = value * 1000000000 + group
+            digits -= 9
+        if part == 1 and odd:
+            width = (odd + 1) // 2
+            group = 0
+            for _ in range(width):
+                group = group << 8 | (data[at] ^ mask ^ (0x80 if first else 0))
+                first = False
+                at += 1
+            value = value * _power(odd) + group
+        digits = column.b
+    if mask:
+        value = -value
+    width = 1
+    while width < 8 and not -(1 << (8 * width - 1)) <= value < (1 << (8 * width - 1)):
+        width += 1
+    out.varint(width)
+    for i in range(width - 1, -1, -1):
+        out.byte((value >> (8 * i)) & 0xFF)
+    return 0
+
+
+@cython.cfunc
+def _substitute(column: ColumnPlan, out: Out) -> cython.bint:
+    """Null in place of a value that the format can't hold; False where null can't be."""
+    column.substitutions += 1
+    if column.null_branch < 0:
+        return False
+    out.n -= 1  # the branch that was written for a value, always one byte
+    out.byte(2 * column.null_branch)
+    return True
+
+
+@cython.cfunc
+def _date(plan: RowPlan, column: ColumnPlan, packed: cython.longlong, out: Out) -> cython.int:
+    days: cython.longlong = _days(packed >> 9, packed >> 5 & 15, packed & 31)
+    if days == NO_DATE:
+        if not _substitute(column, out):
+            out.byte(0)
+    else:
+        out.varint(days)
+    return 0
+
+
+@cython.cfunc
+def _moment(
+    plan: RowPlan, column: ColumnPlan, packed: cython.longlong, micros: cython.longlong, out: Out
+) -> cython.int:
+    """A DATETIME, packed as year*13+month, day, hour, minute, second."""
+    year_month: cython.longlong = packed >> 22
+    days: cython.longlong = _days(year_month // 13, year_month % 13, packed >> 17 & 31)
+    seconds: cython.longlong
+    if days == NO_DATE:
+        if not _substitute(column, out):
+            out.byte(0)
+        return 0
+    seconds = (packed >> 12 & 31) * 3600 + (packed >> 6 & 63) * 60 + (packed & 63)
+    seconds += days * 86400
+    out.varint(seconds * column.b + (micros if column.b == 1000000 else micros // 1000))
+    return 0
+
+
+@cython.cfunc
+def _timestamp(
+    plan: RowPlan,
+    column: ColumnPlan,
+    seconds: cython.longlong,
+    micros: cython.longlong,
+    digits: cython.longlong,
+    out: Out,
+) -> cython.int:
+    """ISO 8601 in UTC with the column's own number of fractional digits."""
+    i: cython.longlong
+    second: cython.longlong = seconds % 86400
+    if seconds == 0 and _substitute(column, out):  # '0000-00-00 00:00:00'
+        return 0
+    out.varint(20 + (digits + 1 if digits else 0))
+    _write_date(out, seconds // 86400)
+    out.byte(0x54)
+    _write_two(out, second // 3600)
+    out.byte(0x3A)
+    _write_two(out, second // 60 % 60)
+    out.byte(0x3A)
+    _write_two(out, second % 60)
+    if digits:
+        out.byte(0x2E)
+        i = 100000
+        while digits:
+            out.byte(0x30 + micros // i % 10)
+            i //= 10
+            digits -= 1
+    out.byte(0x5A)
+    return 0
+
+
+@cython.cfunc
+def _enum(plan: RowPlan, column: ColumnPlan, index: cython.longlong, out: Out) -> cython.int:
+    labels: list[bytes] = column.table
+    if index >= len(labels):
+        raise DecodeError(
+            f"column {column.name} of {plan.table} holds ENUM index {index},"
+            f" {len(labels) - 1} labels are known",
+            hint="set binlog_row_metadata=FULL, which sends the labels",
+        )
+    out.write(labels[index])
+    return 0
+
+
+def _set(plan: RowPlan, column: ColumnPlan, bits: int, out: Out) -> None:
+    bits &= 0xFFFFFFFFFFFFFFFF
+    value = column.memo.get(bits)
+    if value is None:
+        if bits >> len(column.table):
+            raise DecodeError(
+                f"column {column.name} of {plan.table} holds SET bits {bits:#x},"
+                f" {len(column.table)} labels are known",
+                hint="set binlog_row_metadata=FULL, which sends the labels",
+            )
+        chosen = [label for i, label in enumerate(column.table) if bits >> i & 1]
+        value = avro_string(",".join(chosen))
+        if len(column.memo) < MEMO_MAX:
+            column.memo[bits] = value
+    out.write(value)
+
+
+def _bulk(plan: RowPlan, column: ColumnPlan, value: bytes, out: Out) -> None:
+    """Values of variable size that need more than a copy."""
+    kind = column.kind
+    if kind in (COMPRESSED_BYTES, COMPRESSED_TEXT):
+        value = _inflate(value, plan.table, column.name)
+    if kind in (TEXT, COMPRESSED_TEXT):
+        try:
+            out.text(column.table(value))
+        except UnicodeDecodeError as error:
+            raise DecodeError(
+                f"column {column.name} of {plan.table} holds bytes that its character set"
+                f" doesn't know (at byte {error.start} of {len(value)})",
+                hint="correct the row at the source, or leave the column out",
+            ) from None
+    elif kind in (BYTES, COMPRESSED_BYTES):
+        if len(value) < column.a:  # BINARY loses its trailing zeros in the binlog
+            value = value + bytes(column.a - len(value))
+        out.put(len(value))
+        out.write(value)
+    elif kind == JSON:
+        if not value and _substitute(column, out):
+            return
+        out.text(json_text(value))
+    elif kind == VECTOR:
+        count = len(value) // 4
+        if count:
+            out.put(count)
+            out.write(value[: 4 * count])
+        out.put(0)
+    else:
+        _geometry(plan, column, value, out)
+
+
+def _geometry(plan: RowPlan, column: ColumnPlan, value: bytes, out: Out) -> None:
+    """SRID, then WKB; a point's coordinates come first."""
+    if len(value) < 4 or (column.kind == POINT and len(value) < 25):
+        if not _substitute(column, out):
+            raise DecodeError(
+                f"column {column.name} of {plan.table} holds a geometry of {len(value)} bytes",
+                hint="correct the row at the source, or leave the column out",
+            )
+        return
+    srid = int.from_bytes(value[:4], "little", signed=True)
+    wkb = value[4:]
+    if column.kind == POINT:
+        big = wkb[0] == 0
+        x, y = struct.unpack(">dd" if big else "<dd", wkb[5:21])
+        out.write(struct.pack("<dd", x, y))
+        out.put(1)
+    out.put(len(wkb))
+    out.write(wkb)
+    if srid:
+        out.put(1)
+        out.put(srid)
+    else:
+        out.put(0)
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _little(
+    data: cython.p_const_uchar, at: cython.Py_ssize_t, size: cython.Py_ssize_t
+) -> cython.longlong:
+    """Little-endian, unsigned; 8 bytes beyond 63 bits wrap to negative, as Java's long does."""
+    if not cython.compiled:
+        value = int.from_bytes(data[at : at + size], "little")
+        return value - (1 << 64) if value >> 63 else value
+    u: cython.ulonglong = 0
+    i: cython.Py_ssize_t
+    for i in range(size):
+        u |= cython.cast(cython.ulonglong, data[at + i]) << (8 * i)
+    return cython.cast(cython.longlong, u)
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _signed(
+    data: cython.p_const_uchar, at: cython.Py_ssize_t, size: cython.Py_ssize_t
+) -> cython.longlong:
+    value: cython.longlong = _little(data, at, size)
+    if size < 8 and value >> (8 * size - 1):
+        value -= cython.cast(cython.longlong, 1) << (8 * size)
+    return value
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _big(
+    data: cython.p_const_uchar, at: cython.Py_ssize_t, size: cython.Py_ssize_t
+) -> cython.longlong:
+    value: cython.longlong = 0
+    i: cython.Py_ssize_t
+    for i in range(size):
+        value = value << 8 | data[at + i]
+    return value
+
+
+@cython.cfunc
+def _bytes(data: cython.p_const_uchar, at: cython.Py_ssize_t, size: cython.Py_ssize_t) -> bytes:
+    if cython.compiled:
+        return PyBytes_FromStringAndSize(cython.cast(cython.p_const_char, data) + at, size)
+    return bytes(data[at : at + size])
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _fraction(
+    data: cython.p_const_uchar, at: cython.Py_ssize_t, digits: cython.longlong
+) -> cython.longlong:
+    """Microseconds of a fraction of `digits` digits."""
+    if digits == 0:
+        return 0
+    if digits <= 2:
+        return _big(data, at, 1) * 10000
+    if digits <= 4:
+        return _big(data, at, 2) * 100
+    return _big(data, at, 3)
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _datetime_packed(data: cython.p_const_uchar, at: cython.Py_ssize_t) -> cython.longlong:
+    return _big(data, at, 5) - 0x8000000000
+
+
+@cython.cfunc
+@cython.inline
+@cython.exceptval(check=False)
+def _time_micros(
+    data: cython.p_const_uchar,
+    at: cython.Py_ssize_t,
+    size: cython.Py_ssize_t,
+    digits: cython.longlong,
+) -> cython.longlong:
+    """A TIME: one signed number of whole part and fraction, biased so that it sorts as bytes."""
+    bits: cython.longlong = 8 * (size - 3)
+    packed: cython.longlong = _big(data, at, size) - (
+        cython.cast(cython.longlong, 1) << (bits + 23)
+    )
+    negative: cython.bint = packed < 0
+    whole: cython.longlong
+    fraction: cython.longlong
+    if negative:
+        packed = -packed
+    whole = packed >> bits
+    fraction = packed & ((cython.cast(cython.longlong, 1) << bits) - 1)
+    if digits <= 2:
+        fraction *= 10000
+    elif digits <= 4:
+        fraction *= 100
+    whole = ((whole >> 12 & 1023) * 3600 + (whole >> 6 & 63) * 60 + (whole & 63)) * 1000000
+    whole += fraction
+    return -whole if negative else whole
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _old_time_micros(number: cython.longlong) -> cython.longlong:
+    """The format before 5.6: hhmmss as a decimal number."""
+    positive: cython.longlong = -number if number < 0 else number
+    seconds: cython.longlong = (
+        positive // 10000 * 3600 + positive // 100 % 100 * 60 + positive % 100
+    )
+    return (-seconds if number < 0 else seconds) * 1000000
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _old_datetime_packed(number: cython.longlong) -> cython.longlong:
+    """The format before 5.6, YYYYMMDDhhmmss as a decimal number, packed as today's."""
+    date: cython.longlong = number // 1000000
+    time: cython.longlong = number % 1000000
+    packed: cython.longlong = date // 10000 * 13 + date // 100 % 100
+    packed = packed << 5 | date % 100
+    return packed << 17 | time // 10000 << 12 | time // 100 % 100 << 6 | time % 100
+
+
+NO_DATE = -(1 << 40)
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _days(year: cython.longlong, month: cython.longlong, day: cython.longlong) -> cython.longlong:
+    """Days since 1970-01-01 of a proleptic Gregorian date; NO_DATE for what is no date."""
+    if month < 1 or month > 12 or day < 1 or day > 31:
+        return NO_DATE
+    if day > 28:
+        if month == 2:
+            if day > 29 or year % 4 or (year % 100 == 0 and year % 400):
+                return NO_DATE
+        elif day == 31 and (month == 4 or month == 6 or month == 9 or month == 11):
+            return NO_DATE
+    # Years that begin in March have their leap day at the end; 400 years are 146,097 days.
+    era: cython.longlong
+    if month <= 2:
+        year -= 1
+        month += 12
+    era = (year if year >= 0 else year - 399) // 400
+    year -= era * 400
+    return (
+        era * 146097
+        + year * 365
+        + year // 4
+        - year // 100
+        + (153 * (month - 3) + 2) // 5
+        + (day - 1)
+        - 719468
+    )
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _write_two(out: Out, value: cython.longlong) -> cython.void:
+    out.byte(0x30 + value // 10)
+    out.byte(0x30 + value % 10)
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _write_date(out: Out, days: cython.longlong) -> cython.void:
+    """YYYY-MM-DD of days since 1970-01-01, which are not negative: TIMESTAMP begins there."""
+    z: cython.longlong = days + 719468
+    era: cython.longlong = z // 146097
+    doe: cython.longlong = z - era * 146097
+    yoe: cython.longlong = (doe - doe // 1460 + doe // 36524 - doe // 146096) // 365
+    doy: cython.longlong = doe - (365 * yoe + yoe // 4 - yoe // 100)
+    mp: cython.longlong = (5 * doy + 2) // 153
+    month: cython.longlong = mp + 3 if mp < 10 else mp - 9
+    year: cython.longlong = yoe + era * 400 + (1 if month <= 2 else 0)
+    _write_two(out, year // 100)
+    _write_two(out, year % 100)
+    out.byte(0x2D)
+    _write_two(out, month)
+    out.byte(0x2D)
+    _write_two(out, doy - (153 * mp + 2) // 5 + 1)
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _power(exponent: cython.longlong) -> cython.longlong:
+    value: cython.longlong = 1
+    while exponent > 0:
+        value *= 10
+        exponent -= 1
+    return value
+
+
+def _inflate(value: bytes, table: str, column: str) -> bytes:
+    """A value of a MariaDB COMPRESSED column: header, length if compressed, zlib stream."""
+    if not value:
+        return value
+    if not value[0] & 0x80:
+        return value[1:]
+    size_bytes = value[0] & 0x07
+    size = int.from_bytes(value[1 : 1 + size_bytes], "big")
+    wbits = -zlib.MAX_WBITS if value[0] & 0x08 else zlib.MAX_WBITS
+    try:
+        if size > VALUE_BYTES_MAX:
+            raise zlib.error(f"{size} bytes announced")
+        inflated = zlib.decompressobj(wbits).decompress(value[1 + size_bytes :], size + 1)
+        if len(inflated) != size:
+            raise zlib.error(f"{len(inflated)} bytes instead of {size}")
+    except zlib.error as error:
+        raise DecodeError(
+            f"column {column} of {table} holds a compressed value that can't be inflated: {error}",
+            hint="the binlog is damaged; check the source's disk",
+        ) from error
+    return inflated
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def murmur2(
+    data: cython.p_const_uchar, at: cython.Py_ssize_t, length: cython.Py_ssize_t
+) -> cython.uint:
+    """The same function as codec/partition.py, which is its tested reference."""
+    if not cython.compiled:
+        from cdc.codec.partition import murmur2 as plain
+
+        return plain(bytes(data[at : at + length]))
+    m: cython.uint = 0x5BD1E995
+    h: cython.uint = 0x9747B28C ^ cython.cast(cython.uint, length)
+    k: cython.uint
+    i: cython.Py_ssize_t = 0
+    while length - i >= 4:
+        k = data[at + i] | data[at + i + 1] << 8 | data[at + i + 2] << 16
+        k |= cython.cast(cython.uint, data[at + i + 3]) << 24
+        k *= m
+        k ^= k >> 24
+        k *= m
+        h *= m
+        h ^= k
+        i += 4
+    if length - i == 3:
+        h ^= cython.cast(cython.uint, data[at + i + 2]) << 16
+    if length - i >= 2:
+        h ^= cython.cast(cython.uint, data[at + i + 1]) << 8
+    if length - i >= 1:
+        h ^= data[at + i]
+        h *= m
+    h ^= h >> 13
+    h *= m
+    h ^= h >> 15
+    return h

@@ -1,0 +1,51 @@
+"""What a QUERY event's text is, as far as a follower of rows must know. Never fatal."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+BEGIN: Final = "begin"
+COMMIT: Final = "commit"
+ROLLBACK: Final = "rollback"
+SAVEPOINT: Final = "savepoint"
+TRUNCATE: Final = "truncate"
+ROWS: Final = "rows"
+"""DML as text: a session wrote it with binlog_format other than ROW."""
+XA: Final = "xa"
+OTHER: Final = "other"
+
+_LEADING = re.compile(r"\s*(?:/\*(?!!).*?\*/\s*|--[^\n]*\n\s*|#[^\n]*\n\s*)*", re.DOTALL)
+_FIRST_WORD = re.compile(r"(?:/\*!\d*\s*)?([A-Za-z_]+)")
+_KINDS = {
+    "BEGIN": BEGIN, "COMMIT": COMMIT, "SAVEPOINT": SAVEPOINT, "RELEASE": SAVEPOINT, "XA": XA,
+    "INSERT": ROWS, "UPDATE": ROWS, "DELETE": ROWS, "REPLACE": ROWS, "LOAD": ROWS, "WITH": ROWS,
+    "TRUNCATE": TRUNCATE,
+}  # fmt: skip
+_NAME = r"(?:`((?:[^`]|``)+)`|([\w$]+))"
+_TRUNCATED = re.compile(rf"TRUNCATE\s+(?:TABLE\s+)?{_NAME}(?:\s*\.\s*{_NAME})?", re.IGNORECASE)
+_ROLLBACK_TO = re.compile(r"ROLLBACK\s+(WORK\s+)?TO\b", re.IGNORECASE)
+
+
+def _without_comments(text: str) -> str:
+    return text[_LEADING.match(text).end() :]  # type: ignore[union-attr]  # it matches nothing too
+
+
+def kind_of(text: str) -> str:
+    """Which of the kinds above a statement is."""
+    text = _without_comments(text)
+    word = _FIRST_WORD.match(text)
+    first = word.group(1).upper() if word else ""
+    if first == "ROLLBACK":
+        return SAVEPOINT if _ROLLBACK_TO.match(text) else ROLLBACK
+    return _KINDS.get(first, OTHER)
+
+
+def truncated_table(text: str, database: str) -> tuple[str, str] | None:
+    """(database, table) of a TRUNCATE statement; None if it can't be told."""
+    found = _TRUNCATED.match(_without_comments(text))
+    if not found:
+        return None
+    quoted_or_plain = (found.group(1, 2), found.group(3, 4))
+    names = [(a or b).replace("``", "`") for a, b in quoted_or_plain if a or b]
+    return (names[0], names[1]) if len(names) == 2 else (database, names[0])

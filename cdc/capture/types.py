@@ -1,0 +1,257 @@
+"""The one table of column types: how each is read from a row image and what it is in Avro.
+
+To add a type: a line in `_FORMS`, a kind in `rows.py` if no present one reads its bytes, and
+a case in `tests/unit/test_types.py`. Names and forms are Debezium's (MySQL connector 3.6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from cdc.capture import rows
+from cdc.capture import shapes as t
+from cdc.capture.charsets import decoder_of, is_utf8
+from cdc.capture.decimals import decimal_bytes
+from cdc.capture.description import ColumnDescription
+from cdc.capture.settings import ChangeEventSettings
+
+AvroType = str | dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How one column goes from row image to Avro."""
+
+    kind: int
+    """An opcode of `rows.py`."""
+    avro: AvroType
+    """The Avro type, without null and default."""
+    size: int = 0
+    """Bytes in the row image, or of the length prefix in front of it."""
+    a: int = 0
+    b: int = 0
+    """Two numbers whose meaning the opcode gives."""
+    table: Any = None
+    """What the opcode looks values up in."""
+
+
+def form_of(
+    column: t.Column, described: ColumnDescription | None, settings: ChangeEventSettings
+) -> Form:
+    """The form of a column; the description only says which of two equal encodings is meant."""
+    return _FORMS[column.type](column, described, settings)
+
+
+def named(avro: str, name: str, **more: Any) -> dict[str, Any]:
+    """An Avro type with a Connect schema name, version 1."""
+    return {"type": avro, "connect.version": 1, "connect.name": name, **more}
+
+
+_INT16: AvroType = {"type": "int", "connect.type": "int16"}
+
+_Maker = Callable[[t.Column, ColumnDescription | None, ChangeEventSettings], Form]
+
+
+def _integer(size: int, signed: AvroType, unsigned: AvroType) -> _Maker:
+    def form(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
+        if column.unsigned:
+            return Form(rows.UNSIGNED, unsigned, size)
+        return Form(rows.SIGNED, signed, size)
+
+    return form
+
+
+def _float(column: t.Column, described: ColumnDescription | None, _: ChangeEventSettings) -> Form:
+    if column.length == 8 or column.type == t.DOUBLE:
+        return Form(rows.COPY, "double", 8)
+    if described and "," in described.column_type:  # FLOAT(M,D) is a double to Connect
+        return Form(rows.FLOAT_AS_DOUBLE, "double", 4)
+    return Form(rows.COPY, "float", 4)
+
+
+def _decimal(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
+    precision, scale = column.precision, column.scale
+    parameters = {"scale": str(scale), "connect.decimal.precision": str(precision)}
+    avro = named(
+        "bytes",
+        "org.apache.kafka.connect.data.Decimal",
+        scale=scale,
+        precision=precision,
+        logicalType="decimal",
+        **{"connect.parameters": parameters},
+    )
+    return Form(rows.DECIMAL, avro, decimal_bytes(precision, scale), precision, scale)
+
+
+def _bit(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
+    if column.length == 1:
+        return Form(rows.BOOLEAN, "boolean", 1)
+    avro = named(
+        "bytes", "io.debezium.data.Bits", **{"connect.parameters": {"length": str(column.length)}}
+    )
+    return Form(rows.BITS, avro, (column.length + 7) // 8)
+
+
+def _year(_: t.Column, __: ColumnDescription | None, ___: ChangeEventSettings) -> Form:
+    return Form(rows.YEAR, named("int", "io.debezium.time.Year"), 1)
+
+
+def _date(_: t.Column, __: ColumnDescription | None, ___: ChangeEventSettings) -> Form:
+    return Form(rows.DATE, named("int", "io.debezium.time.Date"), 3)
+
+
+def _fraction_bytes(digits: int) -> int:
+    return (digits + 1) // 2
+
+
+def _time(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
+    avro = named("long", "io.debezium.time.MicroTime")
+    if column.type == t.TIME:
+        return Form(rows.OLD_TIME, avro, 3)
+    return Form(rows.TIME, avro, 3 + _fraction_bytes(column.precision), column.precision)
+
+
+def _datetime(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
+    fine = column.precision > 3
+    unit = "io.debezium.time.MicroTimestamp" if fine else "io.debezium.time.Timestamp"
+    per_second = 1_000_000 if fine else 1_000
+    if column.type == t.DATETIME:
+        return Form(rows.OLD_DATETIME, named("long", unit), 8, 0, per_second)
+    size = 5 + _fraction_bytes(column.precision)
+    return Form(rows.DATETIME, named("long", unit), size, column.precision, per_second)
+
+
+def _timestamp(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
+    avro = named("string", "io.debezium.time.ZonedTimestamp")
+    if column.type == t.TIMESTAMP:
+        return Form(rows.OLD_TIMESTAMP, avro, 4)
+    size = 4 + _fraction_bytes(column.precision)
+    return Form(rows.TIMESTAMP, avro, size, column.precision)
+
+
+def _string(column: t.Column, described: ColumnDescription | None, _: ChangeEventSettings) -> Form:
+    fixed = column.type == t.STRING
+    if column.type in (t.BLOB, t.TINY_BLOB, t.MEDIUM_BLOB, t.LONG_BLOB, t.BLOB_COMPRESSED):
+        prefix = column.length
+    else:
+        prefix = 1 if column.length < 256 else 2
+    compressed = column.type in (t.BLOB_COMPRESSED, t.VARCHAR_COMPRESSED)
+    if column.charset in ("binary", ""):
+        if compressed:
+            return Form(rows.COMPRESSED_BYTES, "bytes", prefix)
+        return Form(rows.BYTES, "bytes", prefix, column.length if fixed else 0)
+    avro: AvroType = "string"
+    # MariaDB's JSON is LONGTEXT with a check; only the catalogue can tell.
+    if described and described.data_type == "json":
+        avro = named("string", "io.debezium.data.Json")
+    if compressed:
+        return Form(rows.COMPRESSED_TEXT, avro, prefix, table=decoder_of(column.charset))
+    if is_utf8(column.charset):
+        return Form(rows.UTF8, avro, prefix)
+    return Form(rows.TEXT, avro, prefix, table=decoder_of(column.charset))
+
+
+def escape_label(label: str) -> str:
+    """A label as Debezium writes it: its commas escaped, since lists are joined by commas."""
+    return label.replace(",", "\\,")
+
+
+def _enum(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
+    labels = [escape_label(label) for label in column.labels]
+    avro = named(
+        "string", "io.debezium.data.Enum", **{"connect.parameters": {"allowed": ",".join(labels)}}
+    )
+    table = [rows.avro_string("")] + [rows.avro_string(label) for label in labels]
+    return Form(rows.ENUM, avro, column.length, table=table)
+
+
+def _set(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
+    labels = [escape_label(label) for label in column.labels]
+    avro = named(
+        "string",
+        "io.debezium.data.EnumSet",
+        **{"connect.parameters": {"allowed": ",".join(labels)}},
+    )
+    return Form(rows.SET, avro, column.length, table=labels)
+
+
+def _json(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
+    return Form(rows.JSON, named("string", "io.debezium.data.Json"), column.length)
+
+
+_WKB_POINT = 1
+
+
+def _geometry(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
+    if column.geometry_type == _WKB_POINT:
+        return Form(rows.POINT, dict(_POINT), column.length)
+    return Form(rows.GEOMETRY, dict(_GEOMETRY), column.length)
+
+
+def _geometry_record(name: str, doc: str, fields: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "type": "record",
+        "name": name,
+        "namespace": "io.debezium.data.geometry",
+        "fields": fields,
+        "connect.doc": doc,
+        "connect.version": 1,
+        "connect.name": f"io.debezium.data.geometry.{name}",
+    }
+
+
+_SRID = {"name": "srid", "type": ["null", "int"], "default": None}
+_GEOMETRY = _geometry_record("Geometry", "Geometry", [{"name": "wkb", "type": "bytes"}, _SRID])
+_POINT = _geometry_record(
+    "Point",
+    "Geometry (POINT)",
+    [
+        {"name": "x", "type": "double"},
+        {"name": "y", "type": "double"},
+        {"name": "wkb", "type": ["null", "bytes"], "default": None},
+        _SRID,
+    ],
+)
+
+
+def _vector(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
+    avro = named("array", "io.debezium.data.FloatVector", items="float")
+    return Form(rows.VECTOR, avro, column.length)
+
+
+_FORMS: dict[int, _Maker] = {
+    t.TINY: _integer(1, _INT16, _INT16),
+    t.SHORT: _integer(2, _INT16, "int"),
+    t.INT24: _integer(3, "int", "int"),
+    t.LONG: _integer(4, "int", "long"),
+    t.LONGLONG: _integer(8, "long", "long"),
+    t.FLOAT: _float,
+    t.DOUBLE: _float,
+    t.NEWDECIMAL: _decimal,
+    t.BIT: _bit,
+    t.YEAR: _year,
+    t.DATE: _date,
+    t.NEWDATE: _date,
+    t.TIME: _time,
+    t.TIME2: _time,
+    t.DATETIME: _datetime,
+    t.DATETIME2: _datetime,
+    t.TIMESTAMP: _timestamp,
+    t.TIMESTAMP2: _timestamp,
+    t.STRING: _string,
+    t.VAR_STRING: _string,
+    t.VARCHAR: _string,
+    t.TINY_BLOB: _string,
+    t.BLOB: _string,
+    t.MEDIUM_BLOB: _string,
+    t.LONG_BLOB: _string,
+    t.VARCHAR_COMPRESSED: _string,
+    t.BLOB_COMPRESSED: _string,
+    t.ENUM: _enum,
+    t.SET: _set,
+    t.JSON: _json,
+    t.GEOMETRY: _geometry,
+    t.VECTOR: _vector,
+}
