@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from fnmatch import fnmatchcase
 from typing import Any
 
 from cdc.capture import rows
@@ -17,6 +16,7 @@ from cdc.capture.shapes import Shape
 from cdc.capture.types import form_of
 from cdc.codec.partition import place
 from cdc.codec.wire import frame
+from cdc.patterns import TablePatterns
 
 SYSTEM_DATABASES = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
 
@@ -32,7 +32,7 @@ class Binder:
     def __init__(
         self,
         connector: str,
-        patterns: tuple[str, ...],
+        tables: TablePatterns,
         settings: ChangeEventSettings,
         announce: Announce,
         describe: Describe,
@@ -41,7 +41,7 @@ class Binder:
         self.transaction_topic = f"{connector}.transaction"
         self.undescribed: set[str] = set()
         """Captured tables whose schemas are plain, since nothing was known of them."""
-        self._patterns = patterns
+        self._tables = tables
         self._settings = settings
         self._announce = announce
         self._describe = describe
@@ -50,15 +50,12 @@ class Binder:
         self._transaction_frames: tuple[bytes, bytes] | None = None
 
     def captures(self, database: str, table: str) -> bool:
-        """True if a pattern of the configuration names the table."""
-        name = f"{database}.{table}"
-        return database not in SYSTEM_DATABASES and any(
-            fnmatchcase(name, pattern) for pattern in self._patterns
-        )
+        """True if the configuration names the table."""
+        return database not in SYSTEM_DATABASES and self._tables.matches(database, table)
 
     def captures_database(self, database: str) -> bool:
-        """True if some pattern may name a table of the database."""
-        return any(fnmatchcase(database, pattern.split(".")[0]) for pattern in self._patterns)
+        """True if the configuration may name a table of the database."""
+        return database not in SYSTEM_DATABASES and self._tables.may_match_database(database)
 
     def bind(self, shape: Shape, flavor: Flavor) -> BoundTable:
         """What the decoder needs of a table; of one that isn't captured only its rows' size."""

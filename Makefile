@@ -1,0 +1,59 @@
+# Everything starts here: `make demo`, `make test`. Python 3.11 or later is all that is needed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SERVICES ?= mysql mariadb kafka registry
+
+.PHONY: help setup demo test lint types bench services services-stop faults clean
+
+help:
+	@echo "make demo           see the whole pipeline work on the example shop (KEEP=1: leave it running)"
+	@echo "make test           lint, types and all tests, on real servers"
+	@echo "make setup          only make .venv with everything in it (.venv/bin/cdc)"
+	@echo "make bench          measure, print a table, write bench.json"
+	@echo "make services       start MySQL, MariaDB, Kafka and a schema registry for work by hand"
+	@echo "make services-stop  stop exactly those"
+
+# The stamp holds the inputs' names: a changed lock file or hot module sets up anew.
+setup: $(VENV)/.done
+
+HOT := $(wildcard cdc/capture/*.pxd) cdc/capture/rows.py cdc/capture/decoder.py cdc/capture/framing.py
+
+$(VENV)/.done: requirements-dev.txt pyproject.toml setup.py $(HOT)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "cdc needs Python 3.11 or later; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing dependencies (locked, with hashes)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@echo "installing cdc, compiling its hot path if there is a C compiler"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/cdc --version
+	@touch $@
+
+demo: setup
+	@$(BIN)/cdc demo $(if $(KEEP),--keep)
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup
+	$(BIN)/mypy
+
+test: lint types
+	$(BIN)/python -m cdc.services fetch
+	$(BIN)/python -m pytest
+
+bench: setup
+	$(BIN)/python -m tests.bench $(if $(PEERS),--peers)
+
+services: setup
+	@$(BIN)/python -m cdc.services start $(SERVICES)
+
+services-stop: setup
+	@$(BIN)/python -m cdc.services stop
+
+clean:
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo bench.json
+	find cdc -name '*.so' -delete

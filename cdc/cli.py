@@ -1,0 +1,276 @@
+"""The commands: thin, each a few lines over the module that does the work."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+import rich_click as click
+from rich.console import Console
+
+import cdc
+from cdc.capture import is_compiled
+from cdc.errors import CdcError
+from cdc.observe import configure_logging
+
+click.rich_click.USE_MARKDOWN = False
+click.rich_click.SHOW_ARGUMENTS = True
+
+EXIT_FAILED, EXIT_USAGE = 1, 2
+STAGES = ("capture", "translate", "views")
+
+
+def main() -> None:
+    """The entry point: errors as text on stderr, exit code 0 done, 1 failed, 2 wrong usage."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except click.Abort:
+        sys.exit(EXIT_FAILED)
+    except CdcError as error:
+        click.echo(f"cdc: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:  # `cdc tail … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _version() -> str:
+    form = "compiled" if is_compiled() else "plain Python, slower: no compiler was there"
+    return f"cdc {cdc.__version__} (hot path: {form})"
+
+
+def _show_version(context: click.Context, _: click.Parameter, asked: bool) -> None:
+    if asked:
+        click.echo(_version())
+        context.exit()
+
+
+def _example(text: str) -> str:
+    return f"Example: {text}"
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
+    help="Show the version and which form of the hot path runs.",
+)  # fmt: skip
+@click.option("--log-json", is_flag=True, help="Log lines as JSON.")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+)
+def cli(log_json: bool, log_level: str) -> None:
+    """Change data capture for MySQL and MariaDB.
+
+    Row changes become Avro change events, those become versioned official events, and those
+    keep view tables."""
+    configure_logging(json=log_json, level=log_level)
+
+
+FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
+config_option = click.option(
+    "--config", "-c", "file", type=FILE, required=True, help="The connector file."
+)
+
+
+def _load(file: Path, stages: tuple[Any, ...] = ()) -> Any:
+    from cdc.capture.settings import parse_settings
+    from cdc.config import load
+
+    validators = {"change_events": lambda section: parse_settings(section)[1]}
+    return load(file, os.environ, stages=stages, validators=validators)
+
+
+@contextmanager
+def _log_and_registry(config: Any) -> Iterator[tuple[Any, Any]]:
+    from cdc.wiring import open_log, open_registry
+
+    log = open_log(config)
+    try:
+        registry = open_registry(config)
+        try:
+            yield log, registry
+        finally:
+            registry.close()
+    finally:
+        log.close()
+
+
+@cli.command(epilog=_example("cdc run connectors/shop.yaml --stage capture,translate"))
+@click.argument("file", type=FILE)
+@click.option(
+    "--stage", "stage", default="", metavar="STAGES",
+    help="Only these stages, of capture, translate and views; else all that the file has.",
+)  # fmt: skip
+def run(file: Path, stage: str) -> None:
+    """Run a connector until SIGTERM or Ctrl-C; it goes on where it stopped."""
+    from cdc.running import running, signals_stop
+
+    wanted = tuple(name.strip() for name in stage.split(",") if name.strip())
+    unknown = [name for name in wanted if name not in STAGES]
+    if unknown:
+        raise click.UsageError(f"--stage {unknown[0]}: allowed are {', '.join(STAGES)}")
+    config = _load(file, wanted)
+    stages = wanted or config.stages
+    if not stages:
+        raise click.UsageError(f"{file} has neither source, streams nor views: nothing to run")
+    with running(config, stages, os.environ) as process, signals_stop(process.stop.set):
+        process.wait()
+
+
+@cli.command(epilog=_example("cdc check connectors/shop.yaml"))
+@click.argument("file", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def check(file: Path, as_json: bool) -> None:
+    """Check a connector file against server, log, registry and schemas, before it runs."""
+    from cdc.check import check as check_connector
+    from cdc.check import show
+
+    findings = check_connector(_load(file))
+    if as_json:
+        click.echo(orjson.dumps({"findings": findings}).decode())
+    else:
+        show(findings, Console())
+    if any(finding.severity == "error" for finding in findings):
+        sys.exit(EXIT_FAILED)
+
+
+def _settings(options: tuple[str, ...]) -> Mapping[str, str]:
+    pairs: dict[str, str] = {}
+    for option in options:
+        name, equals, value = option.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set {option}: write it as OPTION=VALUE")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+@cli.command(epilog=_example("cdc decode binlog.000014 --format json --tables tables.json"))
+@click.argument("files", nargs=-1, required=True, type=FILE)
+@click.option(
+    "--format", "form", type=click.Choice(["json", "wire", "none"]), default="json",
+    show_default=True, help="Readable events, wire records as hex, or only their number.",
+)  # fmt: skip
+@click.option("--connector", default=None, metavar="NAME", help="The topic prefix.  [default: cdc]")
+@click.option("--set", "options", multiple=True, metavar="OPTION=VALUE",
+              help="A setting of change events; may be repeated.")  # fmt: skip
+@click.option("--tables", "tables_file", type=FILE, help="Descriptions, as `cdc describe` writes.")
+@click.option("--schemas", "schemas_file", type=FILE, help="Write schema id → Avro schema here.")
+@click.option("--config", "-c", "config_file", type=FILE, help="Take all from a connector file.")
+def decode(
+    files: tuple[Path, ...],
+    form: Any,
+    connector: str | None,
+    options: tuple[str, ...],
+    tables_file: Path | None,
+    schemas_file: Path | None,
+    config_file: Path | None,
+) -> None:
+    """Binlog files, read as one stream, to change events; no server is needed."""
+    from cdc.capture.settings import parse_settings
+    from cdc.config import FileSource
+    from cdc.decoding import Decoding
+    from cdc.patterns import TablePatterns
+    from cdc.wiring import read_descriptions
+
+    config = _load(config_file) if config_file else None
+    merged = {**(config.change_events if config else {}), **_settings(options)}
+    settings, faults = parse_settings(merged)
+    if faults:
+        raise click.UsageError("; ".join(f"--set {name} {text}" for name, text in faults))
+    source = config.source if config else None
+    if tables_file is None and isinstance(source, FileSource):
+        tables_file = source.tables_file
+    decoding = Decoding(
+        connector or (config.connector if config else "cdc"),
+        source.patterns if source else TablePatterns(("*.*",)),
+        settings,
+        read_descriptions(tables_file),
+    )
+    if form == "none":
+        click.echo(f"{sum(map(len, decoding.records(files)))} records")
+    else:
+        out = click.get_binary_stream("stdout")
+        for line in decoding.lines(files, form):
+            out.write(line + b"\n")
+        out.flush()
+    if schemas_file is not None:
+        schemas_file.write_bytes(
+            orjson.dumps({str(number): schema for number, schema in decoding.schemas.items()})
+        )
+
+
+@cli.command(epilog=_example("cdc describe -c connectors/shop.yaml > tables.json"))
+@config_option
+def describe(file: Path) -> None:
+    """What the server's catalogue knows of the captured tables, as JSON."""
+    from cdc.capture.catalogue import read_tables
+    from cdc.capture.connection import connect
+    from cdc.wiring import server_settings
+
+    config = _load(file, ("capture",))
+    with connect(server_settings(config)) as connection:
+        tables = read_tables(connection, config.source.tables)
+    click.echo(orjson.dumps(tables, option=orjson.OPT_INDENT_2, default=str).decode())
+
+
+@cli.command(epilog=_example("cdc tail orders.v1 -c connectors/shop.yaml --last 5"))
+@click.argument("topic")
+@config_option
+@click.option("--last", type=click.IntRange(min=0), help="Begin so many before each end.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--no-follow", is_flag=True, help="Stop at the end instead of waiting for more.")
+def tail(topic: str, file: Path, last: int | None, as_json: bool, no_follow: bool) -> None:
+    """Show the events of any topic, readable, and follow it."""
+    from cdc.tailing import show
+    from cdc.tailing import tail as tail_topic
+
+    config = _load(file)
+    console = Console(highlight=False, soft_wrap=True)
+    with _log_and_registry(config) as (log, registry):
+        wait_seconds = 0.5 if no_follow else float("inf")
+        for event in tail_topic(log, registry, topic, last=last, wait_seconds=wait_seconds):
+            if as_json:
+                click.echo(orjson.dumps(event).decode())
+            else:
+                show(event, console)
+
+
+@cli.command(epilog=_example("cdc status connectors/shop.yaml --json"))
+@click.argument("file", type=FILE)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def status(file: Path, as_json: bool) -> None:
+    """Lag, rates, checkpoints and errors of a running connector."""
+    from cdc.console import client, discovery, render
+
+    config = _load(file)
+    running = discovery.find(config.connector, os.environ)
+    processes = [client.status(process.address) for process in running]
+    if as_json:
+        click.echo(orjson.dumps({"processes": [p.to_json() for p in processes]}).decode())
+    elif processes:
+        render.show(processes, Console())
+    if not processes:
+        raise CdcError(
+            f"no process of connector {config.connector} answers on this machine",
+            hint=f"start it with `cdc run {file}`",
+        )
+
+
+@cli.command(epilog=_example("cdc demo --keep"))
+@click.option("--keep", is_flag=True, help="Leave it running until Ctrl-C.")
+def demo(keep: bool) -> None:
+    """The whole pipeline on the example shop: nothing to configure."""
+    from cdc.demo.show import demonstrate
+
+    sys.exit(demonstrate(os.environ, keep=keep))

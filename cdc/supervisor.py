@@ -1,0 +1,161 @@
+"""Keeps a stage running: what may heal is tried again within bounds, everything else ends it.
+
+After any failure the stage is opened anew and goes on after its last committed checkpoint, so
+a retry neither loses nor repeats anything (invariants 1 and 4).
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from cdc.errors import CdcError, Unreachable
+from cdc.loop import run
+from cdc.observe import StageMetrics
+from cdc.ports import Sink, Source, Step
+
+FIRST_WAIT_SECONDS = 0.1
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A stage that is connected: what `loop.run` needs."""
+
+    source: Source[Any, Any]
+    step: Step[Any, Any, Any]
+    sink: Sink[Any, Any]
+
+    def close(self) -> None:
+        """Close both ends; what was not committed is dropped."""
+        try:
+            self.source.close()
+        finally:
+            self.sink.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A stage that can be opened, as often as needed."""
+
+    name: str
+    open: Callable[[threading.Event, Callable[[], None]], Pipeline]
+    """Connects; the source ends when the event is set, and calls the function whenever its
+    server gave a sign of life."""
+    metrics: StageMetrics
+    start_wait_seconds: float
+    """How long the servers may be away before the first connection."""
+    outage_seconds_max: float
+    """How long they may be away after that."""
+    retry_wait_seconds_max: float
+
+
+def supervise(stage: Stage, stop: threading.Event) -> None:
+    """Run the stage until `stop` is set or its source ends; CdcError if it can't go on."""
+    patience = _Patience(stage)
+    while not stop.is_set():
+        try:
+            _run_once(stage, stop, patience)
+            stage.metrics.stopped("the source has ended" if not stop.is_set() else "")
+            return
+        except Unreachable as error:
+            wait_seconds = patience.after(error)
+            stage.metrics.retrying(error)
+            log.warning(
+                "waiting", stage=stage.name, why=error.message, retry_seconds=round(wait_seconds, 1)
+            )
+            stop.wait(wait_seconds)
+    stage.metrics.stopped()
+
+
+def _run_once(stage: Stage, stop: threading.Event, patience: _Patience) -> None:
+    stage.metrics.connecting("")
+    pipeline = stage.open(stop, patience.alive)
+    try:
+        stage.metrics.running()
+        log.info("running", stage=stage.name)
+        run(pipeline.source, pipeline.step, pipeline.sink)
+    finally:
+        pipeline.close()
+
+
+class _Patience:
+    """How long to wait before the next try, and when to give up (invariant 7)."""
+
+    def __init__(self, stage: Stage) -> None:
+        self._stage = stage
+        self._bound_seconds = stage.start_wait_seconds
+        self._away_since: float | None = None
+        self._wait_seconds = FIRST_WAIT_SECONDS
+
+    def alive(self) -> None:
+        """The source gave something: the next failure begins a new outage."""
+        self._bound_seconds = self._stage.outage_seconds_max
+        self._away_since = None
+        self._wait_seconds = FIRST_WAIT_SECONDS
+
+    def after(self, error: Unreachable) -> float:
+        """Seconds to wait after this failure; CdcError when the bound is reached."""
+        now = time.monotonic()
+        self._away_since = self._away_since or now
+        away_seconds = now - self._away_since
+        if away_seconds >= self._bound_seconds:
+            raise CdcError(
+                f"stage {self._stage.name} gave up after {away_seconds:.0f} s: {error.message}",
+                hint=error.hint or "start it again when the server is back; nothing is lost",
+            ) from error
+        jitter = random.uniform(0.5, 1.5)  # noqa: S311  # no secret
+        wait_seconds = min(self._wait_seconds * jitter, self._bound_seconds - away_seconds)
+        self._wait_seconds = min(self._wait_seconds * 2, self._stage.retry_wait_seconds_max)
+        return max(wait_seconds, 0.01)
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """All stages of a process, each in a thread of its own; one that fails stops the others."""
+
+    stages: tuple[Stage, ...]
+    stop: threading.Event = field(default_factory=threading.Event)
+    failures: list[tuple[str, CdcError]] = field(default_factory=list)
+    _threads: list[threading.Thread] = field(default_factory=list)
+
+    def start(self) -> None:
+        for stage in self.stages:
+            thread = threading.Thread(target=self._keep, args=(stage,), name=stage.name)
+            self._threads.append(thread)
+            thread.start()
+
+    def is_running(self) -> bool:
+        return any(thread.is_alive() for thread in self._threads)
+
+    def join(self) -> None:
+        """Wait until all stages have ended; they end soon after `stop` is set."""
+        for thread in self._threads:
+            # In slices, so that the main thread still takes signals.
+            while thread.is_alive():
+                thread.join(0.2)
+
+    def _keep(self, stage: Stage) -> None:
+        try:
+            supervise(stage, self.stop)
+        except CdcError as error:
+            self._fail(stage, error)
+        except Exception as error:  # a fault of our own: all of it goes to the log
+            log.exception("stopped by a fault of cdc", stage=stage.name)
+            wrapped = CdcError(
+                f"stage {stage.name} stopped by a fault of cdc: {type(error).__name__}: {error}",
+                hint="nothing is lost; please report it with the log lines above",
+            )
+            wrapped.__cause__ = error
+            self._fail(stage, wrapped)
+
+    def _fail(self, stage: Stage, error: CdcError) -> None:
+        stage.metrics.failed(error)
+        self.failures.append((stage.name, error))
+        self.stop.set()

@@ -1,0 +1,406 @@
+"""From configuration to connected objects: the only module that knows all adapters."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+
+from cdc.capture.binder import Binder, Describe
+from cdc.capture.checkpoint import Checkpoint
+from cdc.capture.decoder import Decoder
+from cdc.capture.description import Description, Descriptions, parse_descriptions
+from cdc.capture.files import FilesSource
+from cdc.capture.server import ServerSource
+from cdc.capture.settings import ChangeEventSettings, parse_settings
+from cdc.capture.source_settings import ServerSettings, TlsSettings
+from cdc.codec.official import load_official
+from cdc.codec.registry_confluent import ConfluentRegistry
+from cdc.codec.registry_embedded import EmbeddedRegistry
+from cdc.config import ConnectorConfig
+from cdc.config import log as log_sections
+from cdc.config.source import FileSource
+from cdc.config.source import ServerSource as ServerSection
+from cdc.errors import ConfigError, Unreachable
+from cdc.findings import errors_of
+from cdc.log.embedded import EmbeddedLog
+from cdc.log.kafka import KafkaLog
+from cdc.log.sink import CheckpointSink, TopicSink
+from cdc.log.source import TopicSource
+from cdc.metering import Meter
+from cdc.model import Offsets, TopicSpec
+from cdc.observe import Metrics, StageMetrics
+from cdc.ports import Log, LogReader, Registry
+from cdc.supervisor import Pipeline, Stage
+from cdc.translate.check import event_names
+from cdc.translate.translator import Translator
+from cdc.views.materializer import Materializer, event_schemas
+from cdc.views.projection import Projection, project
+from cdc.views.settings import ViewSettings
+from cdc.views.sqlite import SqliteViewStore
+from cdc.views.store import ViewSink
+
+POLL_WAIT_SECONDS = 0.5
+"""How long a reader of topics waits for records before it looks whether to stop."""
+
+logger = structlog.get_logger()
+
+
+def open_log(config: ConnectorConfig) -> Log:
+    """The log of the configuration."""
+    section = config.log
+    if isinstance(section, log_sections.KafkaLog):
+        return KafkaLog(section.bootstrap_servers, section.options)
+    return EmbeddedLog(section.path)
+
+
+def open_registry(config: ConnectorConfig) -> Registry:
+    """The schema registry of the configuration."""
+    section = config.registry
+    if isinstance(section, log_sections.EmbeddedRegistry):
+        return EmbeddedRegistry(config.registry_path)
+    auth = section.auth
+    return ConfluentRegistry(
+        section.url,
+        user=auth.user if auth else None,
+        password=auth.password.get_secret_value() if auth and auth.password else "",
+        bearer_token=auth.token.get_secret_value() if auth and auth.token else None,
+        ca_file=section.tls.ca,
+        certificate_file=section.tls.cert,
+        key_file=section.tls.key,
+    )
+
+
+def event_settings(config: ConnectorConfig) -> ChangeEventSettings:
+    """The settings of change events, checked before by the configuration's loading."""
+    settings, faults = parse_settings(config.change_events)
+    if faults:
+        raise ConfigError("; ".join(f"change_events.{name} {text}" for name, text in faults))
+    return settings
+
+
+def server_settings(config: ConnectorConfig) -> ServerSettings:
+    """How to reach and follow the server of the configuration."""
+    source = config.source
+    assert isinstance(source, ServerSection)
+    return ServerSettings(
+        host=source.host,
+        port=source.port,
+        user=source.user,
+        password=source.password.get_secret_value(),
+        tls=TlsSettings(
+            mode=source.tls.mode, ca=source.tls.ca, cert=source.tls.cert, key=source.tls.key
+        ),
+        server_id=config.server_id,
+        coordinates=source.coordinates,
+        start=source.start,
+        tables=source.tables,
+        accept=frozenset(source.accept),
+        heartbeat_seconds=source.heartbeat_seconds,
+        connect_timeout_seconds=source.connect_timeout_seconds,
+        batch_bytes_max=config.limits.batch_bytes_max,
+    )
+
+
+def read_descriptions(path: Path | None) -> Descriptions:
+    """The tables' descriptions in a file as `cdc describe` writes it; none without a file."""
+    if path is None:
+        return {}
+    try:
+        return parse_descriptions(orjson.loads(path.read_bytes()))
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"the tables' descriptions in {path} can't be read: {error}",
+            hint="write the file anew with `cdc describe`",
+        ) from error
+
+
+class _Open:
+    """Closes what was opened already when the rest of an opening fails."""
+
+    def __init__(self) -> None:
+        self._closers: list[Callable[[], None]] = []
+
+    def __call__(self, thing: Any) -> Any:
+        self._closers.append(thing.close)
+        return thing
+
+    def __enter__(self) -> _Open:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.close()
+
+    def close(self) -> None:
+        while self._closers:
+            self._closers.pop()()
+
+
+class _Held:
+    """A source that takes with it what was opened for its pipeline."""
+
+    def __init__(self, source: Any, opened: _Open) -> None:
+        self._source, self._opened = source, opened
+
+    def read(self, after: Any) -> Any:
+        return self._source.read(after)
+
+    def close(self) -> None:
+        self._opened.close()
+
+
+def stages_of(
+    config: ConnectorConfig, metrics: Metrics, names: tuple[str, ...]
+) -> tuple[Stage, ...]:
+    """The stages of these names; views are a stage each."""
+    stages: list[Stage] = []
+    if "capture" in names:
+        stages.append(_stage("capture", config, metrics, _open_capture))
+    if "translate" in names:
+        stages.append(_stage("translate", config, metrics, _open_translate))
+    if "views" in names:
+        for index, view in enumerate(config.views):
+            opener = _view_opener(index, view)
+            stages.append(_stage(f"views/{view.view}", config, metrics, opener))
+    return tuple(stages)
+
+
+Opener = Callable[
+    [ConnectorConfig, StageMetrics, threading.Event, Callable[[], None], _Open], Pipeline
+]
+
+
+def _stage(name: str, config: ConnectorConfig, metrics: Metrics, opener: Opener) -> Stage:
+    meter = metrics.stage(name)
+
+    def open_pipeline(stop: threading.Event, alive: Callable[[], None]) -> Pipeline:
+        with _Open() as opened:
+            return opener(config, meter, stop, alive, opened)
+
+    return Stage(
+        name,
+        open_pipeline,
+        meter,
+        start_wait_seconds=_start_wait_seconds(config),
+        outage_seconds_max=config.limits.outage_seconds_max,
+        retry_wait_seconds_max=config.limits.retry_wait_seconds_max,
+    )
+
+
+def _start_wait_seconds(config: ConnectorConfig) -> float:
+    sections = (config.source, config.log, config.registry)
+    return max(getattr(section, "wait_seconds", 0.0) for section in sections)
+
+
+def announcer(config: ConnectorConfig, log: Log, registry: Registry) -> Any:
+    """Makes a change topic and its subjects known; the decoder's way to ids."""
+
+    def announce(
+        topic: str, key_schema: dict[str, Any] | None, value_schema: dict[str, Any]
+    ) -> tuple[int, int]:
+        create_topics(log, config.topics.change_topic(topic))
+        key_id = registry.register(f"{topic}-key", key_schema) if key_schema else 0
+        return key_id, registry.register(f"{topic}-value", value_schema)
+
+    return announce
+
+
+def create_topics(log: Log, *specs: TopicSpec) -> None:
+    """Create what is missing; an existing topic that differs is reported, not changed."""
+    for difference in log.create_topics(specs):
+        logger.warning(
+            "topic differs from its configuration",
+            topic=difference.topic,
+            setting=difference.setting,
+            wanted=difference.wanted,
+            found=difference.found,
+        )
+
+
+def describer(descriptions: Descriptions) -> Describe:
+    """Descriptions by table, the same for the whole reading."""
+
+    def describe(flavor: str, database: str, table: str) -> Description | None:
+        return descriptions.get((database, table))
+
+    return describe
+
+
+def _open_capture(
+    config: ConnectorConfig,
+    metrics: StageMetrics,
+    stop: threading.Event,
+    alive: Callable[[], None],
+    opened: _Open,
+) -> Pipeline:
+    settings = event_settings(config)
+    log = opened(open_log(config))
+    registry = opened(open_registry(config))
+    section = config.source
+    source: Any
+
+    def seen(server_seconds: float) -> None:
+        alive()
+        metrics.seen(server_seconds)
+
+    if isinstance(section, FileSource):
+        descriptions = read_descriptions(section.tables_file)
+        source = FilesSource(
+            section.files,
+            start=section.start,
+            stop=stop,
+            batch_bytes_max=config.limits.batch_bytes_max,
+        )
+    else:
+        descriptions = {}
+        source = ServerSource(server_settings(config), stop=stop, on_seen=seen)
+    opened(source)
+    assert section is not None
+    binder = Binder(
+        config.connector,
+        section.patterns,
+        settings,
+        announcer(config, log, registry),
+        describer(descriptions),
+    )
+    decoder = Decoder(binder, settings)
+    sink = CheckpointSink(log.writer(config.connector), Checkpoint.to_bytes, Checkpoint.from_bytes)
+    meter = Meter(
+        metrics,
+        decoder,
+        sink,
+        bytes_of=lambda batch: len(batch.events),
+        checkpoint_text=_checkpoint_text,
+        dropped=lambda: decoder.dropped,
+    )
+    return Pipeline(_Held(source, opened), meter.step, meter.sink)
+
+
+def _checkpoint_text(checkpoint: Checkpoint) -> str:
+    place = f"{checkpoint.file}:{checkpoint.pos}"
+    return f"{checkpoint.gtid_set} at {place}" if checkpoint.gtid_set else place
+
+
+def _topic_source(
+    config: ConnectorConfig,
+    metrics: StageMetrics,
+    reader: LogReader,
+    stop: threading.Event,
+    alive: Callable[[], None],
+) -> TopicSource:
+    def polled(count: int) -> None:
+        alive()
+        metrics.lag_records(sum(reader.lag().values()))
+        metrics.heartbeat()
+
+    return TopicSource(
+        reader,
+        records_max=config.limits.batch_rows_max,
+        poll_wait_seconds=POLL_WAIT_SECONDS,
+        stop=stop,
+        on_poll=polled,
+    )
+
+
+def _open_translate(
+    config: ConnectorConfig,
+    metrics: StageMetrics,
+    stop: threading.Event,
+    alive: Callable[[], None],
+    opened: _Open,
+) -> Pipeline:
+    log = opened(open_log(config))
+    registry = opened(open_registry(config))
+    translator = Translator(
+        connector=config.connector,
+        streams=config.streams,
+        official=load_official(config.schemas, event_names(config.streams)),
+        registry=registry,
+    )
+    # Both ends exist before the first record: a reader sees a topic from its beginning on.
+    create_topics(
+        log,
+        *(config.topics.change_topic(topic) for topic in translator.input_topics),
+        *(config.topics.event_topic(topic) for topic in translator.output_topics),
+    )
+    name = f"{config.connector}.translate"
+    reader = opened(log.reader(translator.input_topics, name))
+    source = _topic_source(config, metrics, reader, stop, alive)
+    meter = Meter(
+        metrics,
+        translator,
+        TopicSink(log.writer(name), reader),
+        bytes_of=_message_bytes,
+        checkpoint_text=_offsets_text,
+        dropped=lambda: _by_table(translator.dropped),
+    )
+    return Pipeline(_Held(source, opened), meter.step, meter.sink)
+
+
+def _by_table(dropped: Mapping[tuple[str, str, str], int]) -> Counter[tuple[str, str]]:
+    counts: Counter[tuple[str, str]] = Counter()
+    for (table, operation, reason), count in dropped.items():
+        counts[table, f"{operation}: {reason}"] += count
+    return counts
+
+
+def _message_bytes(batch: Any) -> int:
+    return sum(len(message.value or b"") for message in batch.messages)
+
+
+def _offsets_text(offsets: Offsets) -> str:
+    places = sorted(offsets.items())
+    shown = ", ".join(f"{topic}[{partition}]@{at}" for (topic, partition), at in places[:8])
+    return shown + (f" and {len(places) - 8} more" if len(places) > 8 else "")
+
+
+def _view_opener(index: int, view: ViewSettings) -> Opener:
+    def open_view(
+        config: ConnectorConfig,
+        metrics: StageMetrics,
+        stop: threading.Event,
+        alive: Callable[[], None],
+        opened: _Open,
+    ) -> Pipeline:
+        log = opened(open_log(config))
+        registry = opened(open_registry(config))
+        create_topics(log, config.topics.event_topic(view.topic))
+        projection = compiled_view(f"views[{index}]", view, registry)
+        store = SqliteViewStore(projection.table, view.store.path)
+        materializer = Materializer(projection, registry)
+        reader = opened(log.reader([view.topic], f"{config.connector}.{view.group}"))
+        source = _topic_source(config, metrics, reader, stop, alive)
+        meter = Meter(
+            metrics,
+            materializer,
+            ViewSink(store),
+            bytes_of=_message_bytes,
+            checkpoint_text=_offsets_text,
+            dropped=lambda: materializer.dropped,
+        )
+        return Pipeline(_Held(source, opened), meter.step, meter.sink)
+
+    return open_view
+
+
+def compiled_view(path: str, view: ViewSettings, registry: Registry) -> Projection:
+    """The view over its topic's registered events; Unreachable while they aren't all there."""
+    events = event_schemas(registry, view.topic)
+    missing = sorted(set(view.events) - set(events))
+    if missing:
+        raise Unreachable(
+            f"view {view.view} waits for the schemas of {', '.join(missing)} on {view.topic}",
+            hint="start the connector that publishes them; or correct the names in the view",
+        )
+    projection, findings = project(path, view, events)
+    errors = errors_of(findings)
+    if errors:
+        raise ConfigError("\n".join(map(str, errors)))
+    assert projection is not None
+    return projection
