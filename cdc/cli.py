@@ -133,14 +133,13 @@ def run(file: Path, stage: str) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def check(file: Path, as_json: bool) -> None:
     """Check a connector file against server, log, registry and schemas, before it runs."""
-    from cdc.check import check as check_connector
-    from cdc.check import show
+    from cdc import check as checking
 
-    findings = check_connector(_load(file))
+    findings = checking.check(_load(file))
     if as_json:
-        click.echo(orjson.dumps({"findings": findings}).decode())
+        click.echo(orjson.dumps(checking.to_json(findings)).decode())
     else:
-        show(findings, Console())
+        checking.show(findings, Console())
     if any(finding.severity == "error" for finding in findings):
         sys.exit(EXIT_FAILED)
 
@@ -200,7 +199,7 @@ def decode(
     if form == "none":
         click.echo(f"{sum(map(len, decoding.records(files)))} records")
     else:
-        out = click.get_binary_stream("stdout")
+        out = sys.stdout.buffer
         for line in decoding.lines(files, form):
             out.write(line + b"\n")
         out.flush()
@@ -215,12 +214,15 @@ def decode(
 def describe(file: Path) -> None:
     """What the server's catalogue knows of the captured tables, as JSON."""
     from cdc.capture.catalogue import read_tables
-    from cdc.capture.connection import connect
+    from cdc.capture.connection import Session
     from cdc.wiring import server_settings
 
     config = _load(file, ("capture",))
-    with connect(server_settings(config)) as connection:
-        tables = read_tables(connection, config.source.tables)
+    session = Session(server_settings(config))
+    try:
+        tables = read_tables(session, config.source.patterns)
+    finally:
+        session.close()
     click.echo(orjson.dumps(tables, option=orjson.OPT_INDENT_2, default=str).decode())
 
 
@@ -269,8 +271,9 @@ def status(file: Path, as_json: bool) -> None:
 
 @cli.command(epilog=_example("cdc demo --keep"))
 @click.option("--keep", is_flag=True, help="Leave it running until Ctrl-C.")
-def demo(keep: bool) -> None:
+@click.option("--recorded", is_flag=True, help="Play a recorded binlog; no server is needed.")
+def demo(keep: bool, recorded: bool) -> None:
     """The whole pipeline on the example shop: nothing to configure."""
     from cdc.demo.show import demonstrate
 
-    sys.exit(demonstrate(os.environ, keep=keep))
+    sys.exit(demonstrate(os.environ, keep=keep, recorded=recorded))

@@ -15,6 +15,7 @@ from cdc.capture.decoder import Decoder
 from cdc.capture.description import Descriptions
 from cdc.capture.files import FilesSource
 from cdc.capture.settings import ChangeEventSettings
+from cdc.capture.source_settings import StartAt
 from cdc.codec.avro import SchemaCache
 from cdc.codec.wire import FRAME_BYTES, schema_id_of
 from cdc.model import Record
@@ -49,7 +50,7 @@ class Decoding:
             describer(self.descriptions),
         )
         decoder = Decoder(binder, self.settings)
-        source = FilesSource(files, start="earliest", stop=threading.Event())
+        source = FilesSource(files, start=StartAt("earliest"), stop=threading.Event())
         for batch in source.read(None):
             yield decoder(batch).records
         self.dropped = dict(decoder.dropped)

@@ -12,13 +12,16 @@ import orjson
 import structlog
 
 from cdc.capture.binder import Binder, Describe
+from cdc.capture.catalogue import read_tables
 from cdc.capture.checkpoint import Checkpoint
+from cdc.capture.connection import Session
 from cdc.capture.decoder import Decoder
 from cdc.capture.description import Description, Descriptions, parse_descriptions
 from cdc.capture.files import FilesSource
 from cdc.capture.server import ServerSource
 from cdc.capture.settings import ChangeEventSettings, parse_settings
-from cdc.capture.source_settings import ServerSettings, TlsSettings
+from cdc.capture.shapes import Shape
+from cdc.capture.source_settings import ServerSettings, Tls
 from cdc.codec.official import load_official
 from cdc.codec.registry_confluent import ConfluentRegistry
 from cdc.codec.registry_embedded import EmbeddedRegistry
@@ -27,7 +30,6 @@ from cdc.config import log as log_sections
 from cdc.config.source import FileSource
 from cdc.config.source import ServerSource as ServerSection
 from cdc.errors import ConfigError, Unreachable
-from cdc.findings import errors_of
 from cdc.log.embedded import EmbeddedLog
 from cdc.log.kafka import KafkaLog
 from cdc.log.sink import CheckpointSink, TopicSink
@@ -35,18 +37,22 @@ from cdc.log.source import TopicSource
 from cdc.metering import Meter
 from cdc.model import Offsets, TopicSpec
 from cdc.observe import Metrics, StageMetrics
+from cdc.patterns import TablePatterns
 from cdc.ports import Log, LogReader, Registry
 from cdc.supervisor import Pipeline, Stage
 from cdc.translate.check import event_names
 from cdc.translate.translator import Translator
 from cdc.views.materializer import Materializer, event_schemas
-from cdc.views.projection import Projection, project
+from cdc.views.projection import Projection, compile_view
 from cdc.views.settings import ViewSettings
 from cdc.views.sqlite import SqliteViewStore
 from cdc.views.store import ViewSink
 
 POLL_WAIT_SECONDS = 0.5
 """How long a reader of topics waits for records before it looks whether to stop."""
+
+SCHEMAS_WAIT_SECONDS = 60.0
+"""How long a view waits at start for its events' schemas, at least."""
 
 logger = structlog.get_logger()
 
@@ -88,18 +94,18 @@ def server_settings(config: ConnectorConfig) -> ServerSettings:
     """How to reach and follow the server of the configuration."""
     source = config.source
     assert isinstance(source, ServerSection)
+    tls = source.tls
     return ServerSettings(
+        name=config.connector,
         host=source.host,
         port=source.port,
         user=source.user,
         password=source.password.get_secret_value(),
-        tls=TlsSettings(
-            mode=source.tls.mode, ca=source.tls.ca, cert=source.tls.cert, key=source.tls.key
-        ),
+        tls=Tls(tls.mode, *(str(path) if path else None for path in (tls.ca, tls.cert, tls.key))),
         server_id=config.server_id,
         coordinates=source.coordinates,
-        start=source.start,
-        tables=source.tables,
+        start=source.start_at,
+        tables=source.patterns,
         accept=frozenset(source.accept),
         heartbeat_seconds=source.heartbeat_seconds,
         connect_timeout_seconds=source.connect_timeout_seconds,
@@ -187,15 +193,17 @@ def _stage(name: str, config: ConnectorConfig, metrics: Metrics, opener: Opener)
         name,
         open_pipeline,
         meter,
-        start_wait_seconds=_start_wait_seconds(config),
+        start_wait_seconds=_start_wait_seconds(config, name),
         outage_seconds_max=config.limits.outage_seconds_max,
         retry_wait_seconds_max=config.limits.retry_wait_seconds_max,
     )
 
 
-def _start_wait_seconds(config: ConnectorConfig) -> float:
+def _start_wait_seconds(config: ConnectorConfig, stage: str) -> float:
     sections = (config.source, config.log, config.registry)
-    return max(getattr(section, "wait_seconds", 0.0) for section in sections)
+    # A view needs what translate registers, which may start later, or in another process.
+    floor_seconds = SCHEMAS_WAIT_SECONDS if stage.startswith("views/") else 0.0
+    return max(floor_seconds, *(getattr(one, "wait_seconds", 0.0) for one in sections))
 
 
 def announcer(config: ConnectorConfig, log: Log, registry: Registry) -> Any:
@@ -226,8 +234,27 @@ def create_topics(log: Log, *specs: TopicSpec) -> None:
 def describer(descriptions: Descriptions) -> Describe:
     """Descriptions by table, the same for the whole reading."""
 
-    def describe(flavor: str, database: str, table: str) -> Description | None:
-        return descriptions.get((database, table))
+    def describe(shape: Shape) -> Description | None:
+        return descriptions.get((shape.database, shape.table))
+
+    return describe
+
+
+def _live_describer(settings: ServerSettings) -> Describe:
+    """Names the columns of tables whose rows come without names, by the catalogue of today.
+
+    Where the binlog has names nothing is asked: today's catalogue may not fit yesterday's rows."""
+
+    def describe(shape: Shape) -> Description | None:
+        if shape.named:
+            return None
+        name = (shape.database, shape.table)
+        session = Session(settings)
+        try:
+            tables = read_tables(session, TablePatterns((".".join(name),)))
+        finally:
+            session.close()
+        return parse_descriptions(tables).get(name)
 
     return describe
 
@@ -250,16 +277,17 @@ def _open_capture(
         metrics.seen(server_seconds)
 
     if isinstance(section, FileSource):
-        descriptions = read_descriptions(section.tables_file)
+        describe = describer(read_descriptions(section.tables_file))
         source = FilesSource(
             section.files,
-            start=section.start,
+            start=section.start_at,
             stop=stop,
             batch_bytes_max=config.limits.batch_bytes_max,
         )
     else:
-        descriptions = {}
-        source = ServerSource(server_settings(config), stop=stop, on_seen=seen)
+        server = server_settings(config)
+        describe = _live_describer(server)
+        source = ServerSource(server, stop=stop, on_seen=seen)
     opened(source)
     assert section is not None
     binder = Binder(
@@ -267,7 +295,7 @@ def _open_capture(
         section.patterns,
         settings,
         announcer(config, log, registry),
-        describer(descriptions),
+        describe,
     )
     decoder = Decoder(binder, settings)
     sink = CheckpointSink(log.writer(config.connector), Checkpoint.to_bytes, Checkpoint.from_bytes)
@@ -398,9 +426,4 @@ def compiled_view(path: str, view: ViewSettings, registry: Registry) -> Projecti
             f"view {view.view} waits for the schemas of {', '.join(missing)} on {view.topic}",
             hint="start the connector that publishes them; or correct the names in the view",
         )
-    projection, findings = project(path, view, events)
-    errors = errors_of(findings)
-    if errors:
-        raise ConfigError("\n".join(map(str, errors)))
-    assert projection is not None
-    return projection
+    return compile_view(path, view, events)

@@ -22,8 +22,8 @@ SYSTEM_DATABASES = frozenset({"mysql", "sys", "information_schema", "performance
 
 Announce = Callable[[str, dict[str, Any] | None, dict[str, Any]], tuple[int, int]]
 """(topic, key schema, value schema) → their ids; the topic is there afterwards."""
-Describe = Callable[[str, str, str], Description | None]
-"""(flavor, database, table) → what the catalogue knew when the rows were written."""
+Describe = Callable[[Shape], Description | None]
+"""What the catalogue knew of a table when rows of this shape were written; None: nothing."""
 
 
 class Binder:
@@ -63,7 +63,7 @@ class Binder:
         name = f"{shape.database}.{shape.table}"
         if not self.captures(shape.database, shape.table):
             return BoundTable(name, _skipping_plan(shape, self._settings))
-        description = self._describe(flavor, shape.database, shape.table)
+        description = self._describe(shape)
         plan = plan_table(
             shape, description, self._settings, connector=self.connector, flavor=flavor
         )

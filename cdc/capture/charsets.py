@@ -117,7 +117,7 @@ def charset_of(collation: int) -> str:
         raise DecodeError(
             f"collation id {collation} is not known",
             hint="the server is newer than this version of cdc knows; convert the column to"
-            " utf8mb4, or leave the table out",
+            " utf8mb4, or leave the table out of source.tables",
         )
     return name
 

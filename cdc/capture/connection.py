@@ -28,13 +28,13 @@ def connect(settings: ServerSettings) -> Connection[DictCursor]:
             host=settings.host,
             port=settings.port,
             user=settings.user,
-            password=settings.password.encode(),  # type: ignore[arg-type]  # as it is, not latin1
+            password=settings.password.encode(),  # as it is: PyMySQL itself takes latin1
             charset="utf8mb4",
             cursorclass=DictCursor,
             autocommit=True,
             sql_mode="",
             init_command="SET time_zone = '+00:00'",
-            connect_timeout=settings.connect_timeout_seconds,  # type: ignore[arg-type]
+            connect_timeout=settings.connect_timeout_seconds,
             read_timeout=settings.connect_timeout_seconds,
             write_timeout=settings.connect_timeout_seconds,
             program_name=f"cdc {settings.name}",
@@ -43,7 +43,7 @@ def connect(settings: ServerSettings) -> Connection[DictCursor]:
     except (pymysql.MySQLError, OSError, ValueError) as error:
         raise connect_refusal(settings, error) from error
     # The greeting must come soon; a look into information_schema may take its time.
-    connection._read_timeout = QUERY_SECONDS_MAX
+    connection._read_timeout = QUERY_SECONDS_MAX  # type: ignore[attr-defined]
     return connection
 
 
@@ -100,6 +100,12 @@ class Session:
         except (pymysql.MySQLError, OSError) as error:
             flavor = self.flavor if hasattr(self, "is_mariadb") else "mysql"
             raise query_refusal(self.settings, flavor, doing, error) from error
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close without a word: the server may be gone, or in the middle of a dump."""

@@ -33,7 +33,13 @@ def decimal_unscaled(data: bytes, precision: int, scale: int) -> int:
     value, at = 0, 0
     for digits in (whole % 9, *[9] * (whole // 9), *[9] * (scale // 9), scale % 9):
         size = _GROUP_BYTES[digits]
-        value = value * 10**digits + int.from_bytes(data[at : at + size], "big")
+        group = int.from_bytes(data[at : at + size], "big")
+        if group >= 10**digits:
+            raise DecodeError(
+                f"a DECIMAL({precision},{scale}) holds {group} where {digits} digits should be",
+                hint="the binlog is damaged; check the source's disk",
+            )
+        value = value * 10**digits + group
         at += size
     return -value if negative else value
 

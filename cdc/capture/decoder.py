@@ -23,7 +23,8 @@ from cdc.capture import binlog, statements
 from cdc.capture.batch import EventBatch
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.executed import Executed
-from cdc.capture.shapes import parse_table_map
+from cdc.capture.gtid import NUMBER_MAX
+from cdc.capture.shapes import parse_table_map, table_of
 from cdc.errors import DecodeError
 from cdc.model import ID_HEADER, ORDINAL_BITS, REVISION_HEADER, SEQUENCE_BITS, Output, Record
 
@@ -35,6 +36,7 @@ else:
 
 TABLE_MAPS_MAX = 10_000
 """Plans kept by the raw bytes of their TABLE_MAP; all are forgotten when there are more."""
+FORMAT_DESCRIPTION_BYTES_MIN = binlog.HEADER_BYTES + 2 + 50 + 4 + 1 + 1 + binlog.CHECKSUM_BYTES
 
 _new_record = tuple.__new__
 
@@ -85,6 +87,8 @@ class Decoder:
     server: Any
     file: Any
     checksummed: cython.bint
+    described: cython.bint
+    """True once a format description was seen: `checksummed` is known, not assumed."""
     position: cython.longlong
     event_position: cython.longlong
     tables: dict[int, BoundTable]
@@ -98,7 +102,10 @@ class Decoder:
     key: Out
     old_key: Out
     scratch: Out
+    is_open: cython.bint
+    """A GTID or BEGIN was seen, its end was not."""
     in_transaction: cython.bint
+    """Rows may come."""
     begun_at: cython.longlong
     transaction: Any
     transaction_prefix: bytes
@@ -111,6 +118,8 @@ class Decoder:
     resume_transaction: Any
     resume_ordinal: cython.longlong
     skip_until: cython.longlong
+    is_resumed: cython.bint
+    """The open transaction's begin was published before a restart."""
     epoch: cython.longlong
     sequence: cython.longlong
     now: bytes
@@ -120,6 +129,8 @@ class Decoder:
     tombstones: cython.bint
     skipped: Any
     with_transactions: cython.bint
+    is_muted: cython.bint
+    """The rows now read were published before a restart: count them, no more."""
     total_order: cython.longlong
     collections: dict[str, int]
 
@@ -157,15 +168,15 @@ class Decoder:
 
     def checkpoint(self) -> Checkpoint:
         """The place after the last event decoded."""
-        is_open = self.in_transaction and self.ordinal > 0
         return Checkpoint(
             flavor=self.flavor,
             server=self.server,
             gtid_set=str(self.executed),
             file=self.file,
-            pos=self.begun_at if self.in_transaction else self.position,
-            transaction=self.transaction if is_open else "",
-            rows_done=self.ordinal if is_open else 0,
+            # An open transaction is read again from its begin, its GTID event included.
+            pos=self.begun_at if self.is_open else self.position,
+            transaction=self.transaction if self.in_transaction else "",
+            rows_done=self.ordinal if self.in_transaction else 0,
             epoch=self.epoch,
             sequence=self.sequence,
             time_seconds=self.server_seconds,
@@ -187,7 +198,8 @@ class Decoder:
         self.resume_transaction, self.resume_ordinal = start.transaction, start.rows_done
         self.epoch, self.sequence = start.epoch, start.sequence
         self.server_seconds = start.time_seconds
-        self.in_transaction = False
+        self.is_open = self.in_transaction = self.is_resumed = False
+        self.checksummed = self.described = False
         self.ordinal = self.skip_until = self.total_order = 0
         self.begun_at = self.position
         self.tables = {}
@@ -228,13 +240,13 @@ class Decoder:
             if size < 19 or size > total - at:
                 raise self._damaged(f"an event claims {size} bytes, {total - at} are there")
             end = at + size
-            if flags & 0x20 or (log_position == 0 and kind == 15):
+            if flags & 0x20 or (log_position == 0 and (kind == 15 or kind == 27 or kind == 41)):
                 self.event_position = self.position  # artificial: not in the file
             elif log_position:
                 # 32 bits of a position that may have more: it only rises within a file.
-                log_position |= self.position & ~0xFFFFFFFF
+                log_position += self.position >> 32 << 32
                 if log_position < self.position:
-                    log_position += 1 << 32
+                    log_position += 4294967296
                 self.position = log_position
                 self.event_position = log_position - size
             else:  # MariaDB from 11.4 leaves it out inside transactions
@@ -242,6 +254,9 @@ class Decoder:
                 self.position += size
             if kind == 15:
                 self._format_description(events, at, end)
+            elif not self.described and kind == 4 and size >= 31:
+                # A dump's first event comes before the word on checksums; it may have one.
+                self.checksummed = zlib.crc32(view[at : end - 4]) == _uint(data, end - 4, 4)
             if self.checksummed:
                 end -= 4
                 if end < at + 19:
@@ -307,6 +322,8 @@ class Decoder:
 
     def _format_description(self, events: bytes, at: int, end: int) -> None:
         """Whether events carry a checksum: the event's own word, not the server's variable."""
+        if end - at < FORMAT_DESCRIPTION_BYTES_MIN:
+            raise self._damaged(f"a format description of {end - at} bytes is too short")
         version = events[at + 21 : at + 71].split(b"\x00")[0].decode("latin-1")
         if struct.unpack_from("<H", events, at + 19)[0] != 4:
             raise DecodeError(
@@ -316,11 +333,15 @@ class Decoder:
         if events[end - 5] not in (0, 1):
             raise self._damaged(f"checksum algorithm {events[end - 5]} is not known")
         self.checksummed = events[end - 5] == 1
+        self.described = True
 
     def _rotate(self, events: bytes, at: int, end: int, flags: int) -> None:
         """The next file; a dump begins with an artificial one that names the first."""
+        position = int.from_bytes(events[at : at + 8], "little")
+        if end - at < 9 or position >> 62:
+            raise self._damaged("a ROTATE event names no place")
         self.file = events[at + 8 : end].decode("utf-8", "replace")
-        self.position = int.from_bytes(events[at : at + 8], "little")
+        self.position = position
         self.tables = {}
 
     def _heartbeat(self) -> None:
@@ -332,6 +353,8 @@ class Decoder:
         if end - at < 42:
             raise self._damaged("a GTID event is too short")
         number = int.from_bytes(events[at + 17 : at + 25], "little")
+        if self.flavor != "mysql" or not 1 <= number <= NUMBER_MAX:
+            raise self._damaged(f"a GTID event of MySQL with the number {number} can't be")
         gtid = self.executed.begin(events[at + 1 : at + 17], number)
         self._open(gtid, gtid)
         self._commit_times(events, at, end)
@@ -355,6 +378,8 @@ class Decoder:
         if end - at < 13:
             raise self._damaged("a GTID event is too short")
         sequence, domain, flags = struct.unpack_from("<QIB", events, at)
+        if self.flavor != "mariadb":
+            raise self._damaged("a GTID event of MariaDB stands in a binlog of MySQL")
         if flags & (binlog.MARIADB_GTID_PREPARED_XA | binlog.MARIADB_GTID_COMPLETED_XA):
             raise DecodeError(
                 f"an XA transaction at {self._place()} can't be read by this version of cdc",
@@ -369,11 +394,14 @@ class Decoder:
     def _open(self, gtid: str, transaction: str) -> None:
         if self.in_transaction:
             raise self._damaged("a transaction begins inside another")
+        self.is_open = True
         self.begun_at = self.event_position
+        self.commit_micros = 0
         self.transaction = transaction
         self.thread = 0
         self.ordinal = self.total_order = 0
-        self.skip_until = self.resume_ordinal if transaction == self.resume_transaction else 0
+        self.is_resumed = transaction == self.resume_transaction
+        self.skip_until = self.resume_ordinal if self.is_resumed else 0
         self.scratch.clear()
         if gtid:
             self.scratch.put(1)
@@ -387,23 +415,31 @@ class Decoder:
         """Row changes may follow, up to a commit."""
         self.in_transaction = True
         self.collections = {}
-        if self.with_transactions and not self.skip_until:
+        if self.with_transactions and not self.is_resumed:
             self._transaction_record("BEGIN")
 
     def _commit(self) -> None:
         if self.in_transaction and self.with_transactions:
             self._transaction_record("END")
-        self.in_transaction = False
+        self.is_open = self.in_transaction = False
         self.executed.commit()
-        self.resume_transaction, self.resume_ordinal = "", 0
+        if self.is_resumed:
+            self.resume_transaction, self.resume_ordinal = "", 0
+            self.is_resumed = False
+        if len(self.tables) > TABLE_MAPS_MAX:
+            self.tables = {}  # each statement announces its tables anew
 
     def _query(self, events: bytes, at: int, end: int, server_id: int) -> None:
         """A statement as text: BEGIN and COMMIT, DDL, and DML that should have been rows."""
+        if end - at < 13:
+            raise self._damaged("a QUERY event is too short")
         thread, _, database_size, _, status_size = struct.unpack_from("<IIBHH", events, at)
         text_at = at + 13 + status_size + database_size + 1
         if text_at > end:
             raise self._damaged("a QUERY event is too short")
         if events[text_at:end] == b"BEGIN":
+            if not self.is_open:  # of a server that gives no GTID, not even an anonymous one
+                self._open("", f"{self.file}:{self.event_position}")
             if not self.in_transaction:
                 self._enter()
             if self.flavor == "mysql":
@@ -431,7 +467,9 @@ class Decoder:
 
     def _statement(self, text: str, database: str) -> None:
         """DML in statement format: its rows can't be known."""
-        if not self.binder.captures_database(database):
+        # The session's database isn't always the table's: names in front of dots count as well.
+        named = {database, *statements.databases_in(text)}
+        if not any(map(self.binder.captures_database, named)):
             self.dropped[database, "statement outside the captured databases"] += 1
             if not self.in_transaction:
                 self._commit()
@@ -480,7 +518,9 @@ class Decoder:
         if bound is None:
             if len(self.bound_by_map) >= TABLE_MAPS_MAX:
                 self.bound_by_map.clear()
-            bound = self.binder.bind(parse_table_map(body), self.flavor)
+            is_captured = self.binder.captures(*table_of(body))
+            shape = parse_table_map(body, sizes_only=not is_captured)
+            bound = self.binder.bind(shape, self.flavor)
             self.bound_by_map[body] = bound
             self.bound_by_name[bound_name(bound)] = bound
         self.tables[int.from_bytes(events[at : at + 6], "little")] = bound
@@ -503,6 +543,7 @@ class Decoder:
         before_present: cython.Py_ssize_t
         after_present: cython.Py_ssize_t
         row: cython.longlong = 0
+        before: cython.Py_ssize_t
         if end - at < 10:
             raise self._damaged("a rows event is too short")
         table_id = _uint(data, at, 6)
@@ -516,11 +557,11 @@ class Decoder:
             raise self._damaged(f"rows of table id {table_id}, which no TABLE_MAP announced,")
         bound = found
         plan = bound.plan
-        if at >= end:
+        if end - at < 3:
             raise self._damaged("a rows event is too short")
-        if data[at] != (plan.count if plan.count < 251 else 0xFC):
+        if (data[at] if data[at] != 0xFC else _uint(data, at + 1, 2)) != plan.count:
             raise self._damaged(f"a rows event of {bound.name} has another number of columns")
-        at += 1 if plan.count < 251 else 3
+        at += 1 if data[at] != 0xFC else 3
         width = (plan.count + 7) >> 3
         before_present = after_present = at
         at += width
@@ -533,9 +574,15 @@ class Decoder:
             raise self._damaged("a rows event stands outside a transaction")
         if bound.captured:
             self._source(bound, server_id)
+        if at == end:  # binlog_row_image=MINIMAL: a row of which no column is there
+            raise self._damaged(f"a rows event of {bound.name} holds no row")
+        self.is_muted = self.ordinal < self.skip_until
         while at < end:
+            before = at
             self.ordinal += 1
-            if self.ordinal <= self.skip_until or not bound.captured:
+            if self.is_muted and self.ordinal > self.skip_until:
+                self.is_muted = False
+            if not bound.captured or (self.is_muted and not self.with_transactions):
                 at = self._skip_row(bound, operation, data, at, end, before_present, after_present)
             elif operation == 0:
                 at = self._insert(bound, data, at, end, after_present, row)
@@ -543,6 +590,8 @@ class Decoder:
                 at = self._delete(bound, data, at, end, before_present, row)
             else:
                 at = self._update(bound, data, at, end, before_present, after_present, row)
+            if at == before:
+                raise self._damaged(f"a row of {bound.name} takes no bytes")
             row += 1
         if not bound.captured:
             self.dropped[bound.name, "table is not in source.tables"] += row
@@ -563,8 +612,6 @@ class Decoder:
         at = bound.plan.skip(data, at, end, data, before_present)
         if operation == 1:
             at = bound.plan.skip(data, at, end, data, after_present)
-        if bound.captured:
-            self._count_order(bound)
         return at
 
     @cython.cfunc
@@ -747,10 +794,14 @@ class Decoder:
         frame: cython.Py_ssize_t = 5
         place: cython.longlong = 0
         framed_key = None
+        order: cython.longlong
         if self.skipped and chr(operation) in self.skipped:
             self.dropped[bound.name, f"operation {chr(operation)} is in skipped.operations"] += 1
             return 0
-        self._finish_in(out, bound, row, operation, self._count_order(bound))
+        order = self._count_order(bound)
+        if self.is_muted:
+            return 0
+        self._finish_in(out, bound, row, operation, order)
         if key.n:
             framed_key = key.slice(0, key.n)
             place = murmur2(key.p, frame, key.n - frame) & 0x7FFFFFFF
@@ -763,7 +814,7 @@ class Decoder:
     @cython.cfunc
     def _tombstone(self, bound: BoundTable, key: Out) -> cython.int:
         """The key's last record; Debezium writes one for a table without a key as well."""
-        if self.tombstones and "d" not in self.skipped:
+        if self.tombstones and "d" not in self.skipped and not self.is_muted:
             place = murmur2(key.p, 5, key.n - 5) & 0x7FFFFFFF if key.n else 0
             self._append(bound.topic, place, key.slice(0, key.n) if key.n else None, None, [])
         return 0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cdc.capture.checkpoint import Flavor
-from cdc.capture.connection import Session
+
+if TYPE_CHECKING:  # it comes in as an argument: decisions over facts import no socket
+    from cdc.capture.connection import Session
 
 DAY_SECONDS = 86400
 
@@ -37,13 +40,36 @@ class ServerFacts:
     """How long binlog files are kept; 0: for ever."""
 
 
+@dataclass(frozen=True, slots=True)
+class BinaryLog:
+    """A binlog file that the server still has."""
+
+    name: str
+    size: int
+
+
+TableName = tuple[str, str]
+"""Database and table."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableFacts:
+    """What a check must know of a table."""
+
+    database: str
+    table: str
+    has_primary_key: bool = True
+    cascades_from: tuple[str, ...] = ()
+    """Tables whose changes the engine carries on to this one, by foreign keys."""
+
+
 def read_facts(session: Session) -> ServerFacts:
     """The server's settings, read from its variables."""
     named = session.rows("reading the server's settings", "SHOW GLOBAL VARIABLES")
     known = {row["Variable_name"].lower(): str(row["Value"]) for row in named}
     (row,) = session.rows("reading the user's name", "SELECT CURRENT_USER() AS u")
     is_mariadb = session.is_mariadb
-    executed = known.get("gtid_binlog_pos" if is_mariadb else "gtid_executed", "")
+    executed, purged = _gtids(session, "gtid_mode" in known)
     return ServerFacts(
         flavor="mariadb" if is_mariadb else "mysql",
         version=session.version,
@@ -57,10 +83,22 @@ def read_facts(session: Session) -> ServerFacts:
         row_metadata=known.get("binlog_row_metadata", "").upper(),
         checksum=known.get("binlog_checksum", "").upper() or "NONE",
         has_gtid=is_mariadb or known.get("gtid_mode", "").upper() == "ON",
-        gtid_executed=executed.replace("\n", ""),
-        gtid_purged="" if is_mariadb else known.get("gtid_purged", "").replace("\n", ""),
+        gtid_executed=executed,
+        gtid_purged=purged,
         expire_seconds=_expire_seconds(known),
     )
+
+
+def _gtids(session: Session, has_mode: bool) -> tuple[str, str]:
+    """Executed and purged; asked one by one, since SHOW VARIABLES cuts long values off."""
+    if session.is_mariadb:
+        columns = "@@GLOBAL.gtid_binlog_pos AS e, '' AS p"
+    elif has_mode:
+        columns = "@@GLOBAL.gtid_executed AS e, @@GLOBAL.gtid_purged AS p"
+    else:
+        return "", ""
+    (row,) = session.rows("reading the executed GTIDs", f"SELECT {columns}")
+    return row["e"].replace("\n", ""), row["p"].replace("\n", "")
 
 
 def _expire_seconds(known: dict[str, str]) -> int:
@@ -68,3 +106,9 @@ def _expire_seconds(known: dict[str, str]) -> int:
         return 0
     seconds = int(known.get("binlog_expire_logs_seconds", "0"))
     return seconds or int(float(known.get("expire_logs_days", "0")) * DAY_SECONDS)
+
+
+def binary_logs(session: Session) -> list[BinaryLog]:
+    """The server's binlog files, oldest first."""
+    rows = session.rows("listing the binlog files", "SHOW BINARY LOGS")
+    return [BinaryLog(row["Log_name"], int(row["File_size"])) for row in rows]

@@ -16,7 +16,7 @@ from cdc.errors import DecodeError
 
 if cython.compiled:
     from cython.cimports.cpython.bytearray import PyByteArray_AS_STRING
-    from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
+    from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
     from cython.cimports.libc.string import memmove
 
 # Declared, so that the compiled form doesn't look them up per event.
@@ -271,3 +271,28 @@ class PacketFramer:
             hint="is something between that changes the stream (a proxy), or is this no"
             " MySQL or MariaDB server?",
         )
+
+
+def whole_events_end(data: bytes, bytes_max: int) -> int:
+    """Where the last whole event of `data` ends that ends within `bytes_max`.
+
+    If the first event is larger than that, or isn't all there: its size, with a minus; one that
+    is less than a header's may be wrong, it is at least 1. 0 if not even a header is there."""
+    size: cython.Py_ssize_t = len(data)
+    limit: cython.Py_ssize_t = min(bytes_max, size)
+    at: cython.Py_ssize_t = 0
+    event: cython.Py_ssize_t = 0
+    octets: cython.p_const_uchar
+    if cython.compiled:  # noqa: SIM108  # each form knows its own branch only
+        octets = cython.cast(cython.p_const_uchar, PyBytes_AS_STRING(data))
+    else:
+        octets = data
+    while size - at >= 19:
+        event = octets[at + 9] | octets[at + 10] << 8 | octets[at + 11] << 16
+        event |= cython.cast(cython.Py_ssize_t, octets[at + 12]) << 24
+        if event < 19 or event > limit - at:
+            event = max(event, 1)
+            break
+        at += event
+        event = 0
+    return at or -event

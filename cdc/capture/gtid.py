@@ -124,6 +124,32 @@ class MysqlGtidSet:
                 parts.append(struct.pack("<QQ", first, last + 1))
         return b"".join(parts)
 
+    @classmethod
+    def from_bytes(cls, data: bytes) -> MysqlGtidSet:
+        """The set in the binary form, as a PREVIOUS_GTIDS event has it; ValueError if damaged."""
+        result = cls()
+        try:
+            (head,) = struct.unpack_from("<Q", data)
+            is_tagged = head >> 56 == _TAGGED_FORMAT
+            at = 8
+            for _ in range(head >> 8 & (1 << 48) - 1 if is_tagged else head):
+                source = str(uuid.UUID(bytes=data[at : at + 16]))
+                at += 16
+                if is_tagged:
+                    tag_end = at + 1 + (data[at] >> 1)
+                    tag = data[at + 1 : tag_end].decode("ascii")
+                    source = f"{source}:{tag}" if tag else source
+                    at = tag_end
+                (count,) = struct.unpack_from("<Q", data, at)
+                at += 8
+                for _ in range(count):
+                    first, end = struct.unpack_from("<QQ", data, at)
+                    result.add(source, first, end - 1)
+                    at += 16
+        except (struct.error, IndexError, UnicodeDecodeError) as error:
+            raise ValueError("the bytes end inside a GTID set") from error
+        return result
+
     def __str__(self) -> str:
         texts: list[str] = []
         before = ("", "")

@@ -46,7 +46,7 @@ def json_text(data: bytes) -> str:
     """The JSON text of a binary value; of no bytes, `null`."""
     if not data:
         return "null"
-    parts: list[str] = []
+    parts = _Parts(len(data))
     try:
         _write(data[0], data, 1, parts, 0)
     except (IndexError, struct.error, UnicodeDecodeError) as error:
@@ -57,7 +57,21 @@ def json_text(data: bytes) -> str:
     return "".join(parts)
 
 
-def _write(kind: int, data: bytes, at: int, parts: list[str], depth: int) -> None:
+class _Parts(list[str]):
+    """The text's parts; no byte of the value may be used twice, or small bytes make huge text."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.unused = size
+
+    def use(self, size: int) -> None:
+        """`size` bytes of the value were read."""
+        self.unused -= size
+        if self.unused < 0:
+            raise IndexError("its members overlap")
+
+
+def _write(kind: int, data: bytes, at: int, parts: _Parts, depth: int) -> None:
     """Append the text of the value of a kind at a place."""
     if depth > DEPTH_MAX:
         raise IndexError(f"nested deeper than {DEPTH_MAX}")
@@ -65,6 +79,7 @@ def _write(kind: int, data: bytes, at: int, parts: list[str], depth: int) -> Non
         parts.append(str(struct.unpack_from(_NUMBERS[kind], data, at)[0]))
     elif kind == _STRING:
         length, at = _length(data, at)
+        parts.use(length)
         parts.append(_quoted(_slice(data, at, length).decode("utf-8")))
     elif kind == _LITERAL:
         parts.append(_literal(data[at]))
@@ -72,6 +87,7 @@ def _write(kind: int, data: bytes, at: int, parts: list[str], depth: int) -> Non
         parts.append(_double(struct.unpack_from("<d", data, at)[0]))
     elif kind == _OPAQUE:
         length, start = _length(data, at + 1)
+        parts.use(length)
         parts.append(_opaque(data[at], _slice(data, start, length)))
     elif kind <= _LARGE_ARRAY:
         _write_container(kind, data, at, parts, depth)
@@ -79,7 +95,7 @@ def _write(kind: int, data: bytes, at: int, parts: list[str], depth: int) -> Non
         raise IndexError(f"value kind {kind} is not known")
 
 
-def _write_container(kind: int, data: bytes, at: int, parts: list[str], depth: int) -> None:
+def _write_container(kind: int, data: bytes, at: int, parts: _Parts, depth: int) -> None:
     """An object or array: counts, key entries, value entries, keys, values; offsets from `at`."""
     wide = kind in (_LARGE_OBJECT, _LARGE_ARRAY)
     is_object = kind in (_SMALL_OBJECT, _LARGE_OBJECT)
@@ -89,6 +105,7 @@ def _write_container(kind: int, data: bytes, at: int, parts: list[str], depth: i
     values_at = keys_at + (count * (width + 2) if is_object else 0)
     if values_at + count * (1 + width) > len(data):
         raise IndexError(f"{count} members don't fit into {len(data)} bytes")
+    parts.use(values_at + count * (1 + width) - at)
     parts.append("{" if is_object else "[")
     for i in range(count):
         if i:
@@ -97,6 +114,7 @@ def _write_container(kind: int, data: bytes, at: int, parts: list[str], depth: i
             entry = keys_at + i * (width + 2)
             offset = struct.unpack_from(number, data, entry)[0]
             length = struct.unpack_from("<H", data, entry + width)[0]
+            parts.use(length)
             parts.append(_quoted(_slice(data, at + offset, length).decode("utf-8")))
             parts.append(":")
         entry = values_at + i * (1 + width)

@@ -7,6 +7,7 @@ import ssl
 
 import pymysql
 
+from cdc.capture.grants import quoted_user
 from cdc.capture.source_settings import ServerSettings
 from cdc.errors import CdcError, PositionLost, SourceError, Unreachable
 
@@ -155,11 +156,6 @@ def _binlog_refusal(what: str, settings: ServerSettings, text: str) -> CdcError:
             kind = PositionLost if is_gone else SourceError
             return kind(f"{what}: {text}", hint=hint.format(server_id=settings.server_id))
     return SourceError(f"{what}: {text}", hint="see the server's error log")
-
-
-def quoted_user(user: str, host: str) -> str:
-    """`user`@`host` for a statement to be copied."""
-    return "@".join("'" + part.replace("'", "''") + "'" for part in (user, host))
 
 
 def _tls_reason(cause: BaseException, text: str) -> str:

@@ -313,6 +313,7 @@ class RowPlan:
         i: cython.Py_ssize_t
         nth: cython.Py_ssize_t = 0
         nulls: cython.Py_ssize_t = at
+        length: cython.Py_ssize_t
         column: ColumnPlan
         for i in range(self.count):
             nth += (present[present_at + (i >> 3)] >> (i & 7)) & 1
@@ -328,7 +329,11 @@ class RowPlan:
                 if column.kind >= UTF8 and column.kind != ENUM and column.kind != SET:
                     if at + column.size > end:
                         raise self._short(at + column.size, end)
-                    at += column.size + _little(data, at, column.size)
+                    length = _little(data, at, column.size)
+                    at += column.size
+                    if length < 0 or length > end - at:
+                        raise self._short(at + length, end)
+                    at += length
                 else:
                     at += column.size
             nth += 1
@@ -352,6 +357,20 @@ class RowPlan:
         return DecodeError(
             f"a row of {self.table} runs {wanted - end} bytes past the end of its event",
             hint="the binlog is damaged, or holds a column type that is read wrongly",
+        )
+
+    def _undecodable(self, column: ColumnPlan, value: bytes) -> DecodeError:
+        """The error for text that its character set doesn't know."""
+        decode = column.table or bytes.decode
+        try:
+            decode(value)
+            start = 0
+        except UnicodeError as error:
+            start = getattr(error, "start", 0)
+        return DecodeError(
+            f"column {column.name} of {self.table} holds bytes that its character set"
+            f" doesn't know (at byte {start} of {len(value)})",
+            hint="correct the row at the source, or leave the column out",
         )
 
     def _absent(self, column: ColumnPlan, out: Out) -> None:
@@ -396,8 +415,10 @@ def _value(
     elif kind == UTF8:
         length = _little(data, at, size)
         at += size
-        if length > end - at:
+        if length < 0 or length > end - at:
             raise plan._short(at + length, end)
+        if not _is_utf8(data, at, length):
+            raise plan._undecodable(column, _bytes(data, at, length))
         out.reserve(length)
         out.varint(length)
         out.copy(data, at, length)
@@ -460,52 +481,60 @@ def _decimal(
         out.write(body)
         return 0
     value: cython.longlong = 0
-    digits: cython.longlong = column.a - column.b
+    rest: cython.longlong
+    whole: cython.longlong = column.a - column.b
     mask: cython.int = 0 if data[at] & 0x80 else 0xFF
-    first: cython.bint = True
-    group: cython.longlong
-    part: cython.int
-    width: cython.int
+    begin: cython.Py_ssize_t = at
     i: cython.int
-    _: cython.int
-    odd: cython.longlong
-    for part in range(2):
-        # The odd digits stand before the whole groups on the left, after them on the right.
-        odd = digits % 9
-        if part == 0 and odd:
-            width = (odd + 1) // 2
-            group = 0
-            for _ in range(width):
-                group = group << 8 | (data[at] ^ mask ^ (0x80 if first else 0))
-                first = False
-                at += 1
-            value = value * _power(odd) + group
-        while digits >= 9:
-            group = 0
-            for _ in range(4):
-                group = group << 8 | (data[at] ^ mask ^ (0x80 if first else 0))
-                first = False
-                at += 1
-            value = value * 1000000000 + group
-            digits -= 9
-        if part == 1 and odd:
-            width = (odd + 1) // 2
-            group = 0
-            for _ in range(width):
-                group = group << 8 | (data[at] ^ mask ^ (0x80 if first else 0))
-                first = False
-                at += 1
-            value = value * _power(odd) + group
-        digits = column.b
+    _: cython.longlong
+    # The odd digits stand before the whole groups on the left, after them on the right.
+    value = _digits(plan, column, data, at, begin, whole % 9, mask, value)
+    at += (whole % 9 + 1) // 2
+    for _ in range(whole // 9):
+        value = _digits(plan, column, data, at, begin, 9, mask, value)
+        at += 4
+    for _ in range(column.b // 9):
+        value = _digits(plan, column, data, at, begin, 9, mask, value)
+        at += 4
+    value = _digits(plan, column, data, at, begin, column.b % 9, mask, value)
     if mask:
         value = -value
-    width = 1
-    while width < 8 and not -(1 << (8 * width - 1)) <= value < (1 << (8 * width - 1)):
-        width += 1
-    out.varint(width)
-    for i in range(width - 1, -1, -1):
+    rest = value
+    i = 1
+    while rest > 127 or rest < -128:
+        rest >>= 8
+        i += 1
+    out.varint(i)
+    while i:
+        i -= 1
         out.byte((value >> (8 * i)) & 0xFF)
     return 0
+
+
+@cython.cfunc
+def _digits(
+    plan: RowPlan,
+    column: ColumnPlan,
+    data: cython.p_const_uchar,
+    at: cython.Py_ssize_t,
+    begin: cython.Py_ssize_t,
+    digits: cython.longlong,
+    mask: cython.int,
+    value: cython.longlong,
+) -> cython.longlong:
+    """`value` with a group of up to 9 decimal digits behind it; the first byte holds the sign."""
+    group: cython.longlong = 0
+    i: cython.Py_ssize_t
+    power: cython.longlong = _power(digits)
+    for i in range(at, at + (digits + 1) // 2 - (digits == 9)):
+        group = group << 8 | (data[i] ^ mask ^ (0x80 if i == begin else 0))
+    if group >= power:
+        raise DecodeError(
+            f"column {column.name} of {plan.table} holds {group} where {digits} decimal digits"
+            " should be",
+            hint="the binlog is damaged; check the source's disk",
+        )
+    return value * power + group
 
 
 @cython.cfunc
@@ -536,8 +565,10 @@ def _moment(
 ) -> cython.int:
     """A DATETIME, packed as year*13+month, day, hour, minute, second."""
     year_month: cython.longlong = packed >> 22
-    days: cython.longlong = _days(year_month // 13, year_month % 13, packed >> 17 & 31)
+    days: cython.longlong = NO_DATE
     seconds: cython.longlong
+    if packed >= 0:
+        days = _days(year_month // 13, year_month % 13, packed >> 17 & 31)
     if days == NO_DATE:
         if not _substitute(column, out):
             out.byte(0)
@@ -619,12 +650,8 @@ def _bulk(plan: RowPlan, column: ColumnPlan, value: bytes, out: Out) -> None:
     if kind in (TEXT, COMPRESSED_TEXT):
         try:
             out.text(column.table(value))
-        except UnicodeDecodeError as error:
-            raise DecodeError(
-                f"column {column.name} of {plan.table} holds bytes that its character set"
-                f" doesn't know (at byte {error.start} of {len(value)})",
-                hint="correct the row at the source, or leave the column out",
-            ) from None
+        except UnicodeError:
+            raise plan._undecodable(column, value) from None
     elif kind in (BYTES, COMPRESSED_BYTES):
         if len(value) < column.a:  # BINARY loses its trailing zeros in the binlog
             value = value + bytes(column.a - len(value))
@@ -633,7 +660,12 @@ def _bulk(plan: RowPlan, column: ColumnPlan, value: bytes, out: Out) -> None:
     elif kind == JSON:
         if not value and _substitute(column, out):
             return
-        out.text(json_text(value))
+        try:
+            out.text(json_text(value))
+        except DecodeError as error:
+            raise DecodeError(
+                f"column {column.name} of {plan.table}: {error.message}", hint=error.hint
+            ) from error
     elif kind == VECTOR:
         count = len(value) // 4
         if count:
@@ -684,6 +716,49 @@ def _little(
     for i in range(size):
         u |= cython.cast(cython.ulonglong, data[at + i]) << (8 * i)
     return cython.cast(cython.longlong, u)
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _is_utf8(
+    data: cython.p_const_uchar, at: cython.Py_ssize_t, length: cython.Py_ssize_t
+) -> cython.bint:
+    """True for well-formed UTF-8: no overlong form, no surrogate, nothing above U+10FFFF."""
+    if not cython.compiled:
+        try:
+            bytes(data[at : at + length]).decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+    i: cython.Py_ssize_t = at
+    end: cython.Py_ssize_t = at + length
+    more: cython.int
+    first: cython.uchar
+    second: cython.uchar
+    while i < end:
+        first = data[i]
+        i += 1
+        if first < 0x80:
+            continue
+        if first < 0xC2 or first > 0xF4:
+            return False
+        more = 1 if first < 0xE0 else 2 if first < 0xF0 else 3
+        if end - i < more:
+            return False
+        second = data[i]
+        if (
+            (first == 0xE0 and second < 0xA0)
+            or (first == 0xED and second > 0x9F)
+            or (first == 0xF0 and second < 0x90)
+            or (first == 0xF4 and second > 0x8F)
+        ):
+            return False
+        while more:
+            if data[i] & 0xC0 != 0x80:
+                return False
+            i += 1
+            more -= 1
+    return True
 
 
 @cython.cfunc
@@ -785,10 +860,16 @@ def _old_time_micros(number: cython.longlong) -> cython.longlong:
 @cython.cfunc
 @cython.exceptval(check=False)
 def _old_datetime_packed(number: cython.longlong) -> cython.longlong:
-    """The format before 5.6, YYYYMMDDhhmmss as a decimal number, packed as today's."""
+    """The format before 5.6, YYYYMMDDhhmmss as a decimal number, packed as today's; -1 if none."""
+    if number < 0 or number > 99991231235959:
+        return -1
     date: cython.longlong = number // 1000000
     time: cython.longlong = number % 1000000
     packed: cython.longlong = date // 10000 * 13 + date // 100 % 100
+    if date // 100 % 100 > 12 or date % 100 > 31:
+        return -1
+    if time // 10000 > 23 or time // 100 % 100 > 59 or time % 100 > 59:
+        return -1
     packed = packed << 5 | date % 100
     return packed << 17 | time // 10000 << 12 | time // 100 % 100 << 6 | time % 100
 

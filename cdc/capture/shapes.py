@@ -14,13 +14,11 @@ from cdc.capture.charsets import BINARY, charset_of, decoder_of
 from cdc.errors import DecodeError
 
 # Column type codes, as in the protocol.
-DECIMAL: Final = 0
 TINY: Final = 1
 SHORT: Final = 2
 LONG: Final = 3
 FLOAT: Final = 4
 DOUBLE: Final = 5
-NULL: Final = 6
 TIMESTAMP: Final = 7
 LONGLONG: Final = 8
 INT24: Final = 9
@@ -49,9 +47,7 @@ VAR_STRING: Final = 253
 STRING: Final = 254
 GEOMETRY: Final = 255
 
-_NUMERIC: Final = frozenset(
-    {TINY, SHORT, INT24, LONG, LONGLONG, FLOAT, DOUBLE, NEWDECIMAL, DECIMAL}
-)
+_NUMERIC: Final = frozenset({TINY, SHORT, INT24, LONG, LONGLONG, FLOAT, DOUBLE, NEWDECIMAL, YEAR})
 _TEXT: Final = frozenset(
     {STRING, VAR_STRING, VARCHAR, BLOB, TINY_BLOB, MEDIUM_BLOB, LONG_BLOB,
      VARCHAR_COMPRESSED, BLOB_COMPRESSED}
@@ -64,8 +60,17 @@ _META_BYTES: Final = {
     GEOMETRY: 1,
 }  # fmt: skip
 _KNOWN: Final = frozenset(_META_BYTES) | {
-    TINY, SHORT, LONG, LONGLONG, INT24, DATE, TIME, DATETIME, TIMESTAMP, YEAR, NEWDATE, NULL,
+    TINY, SHORT, LONG, LONGLONG, INT24, DATE, TIME, DATETIME, TIMESTAMP, YEAR, NEWDATE,
 }  # fmt: skip
+_PREFIXED: Final = frozenset(
+    {TINY_BLOB, MEDIUM_BLOB, LONG_BLOB, BLOB, BLOB_COMPRESSED, JSON, GEOMETRY, VECTOR}
+)
+BIT_MAX: Final = 64
+DECIMAL_DIGITS_MAX: Final = 65
+FRACTION_DIGITS_MAX: Final = 6
+"""The servers' own bounds; what goes beyond is damaged."""
+
+_LABEL_SIZES: Final = frozenset([(ENUM, 1), (ENUM, 2)] + [(SET, size) for size in range(1, 9)])
 
 # Optional metadata fields.
 _SIGNEDNESS, _DEFAULT_CHARSET, _COLUMN_CHARSET, _COLUMN_NAME = 1, 2, 3, 4
@@ -109,6 +114,13 @@ class Shape:
     """False where the event holds no column names (`binlog_row_metadata=MINIMAL`)."""
 
 
+def damaged(what: str) -> DecodeError:
+    return DecodeError(
+        f"a TABLE_MAP event can't be read: {what}",
+        hint="the event is damaged; check the source's disk and network",
+    )
+
+
 class _Cursor:
     """Reads a body front to back; every step checks the bounds."""
 
@@ -118,10 +130,7 @@ class _Cursor:
     def take(self, size: int) -> bytes:
         end = self.at + size
         if size < 0 or end > len(self.body):
-            raise DecodeError(
-                f"a TABLE_MAP event ends at byte {len(self.body)}, {end} were announced",
-                hint="the event is damaged; check the source's disk and network",
-            )
+            raise damaged(f"it ends at byte {len(self.body)}, {end} were announced")
         chunk = self.body[self.at : end]
         self.at = end
         return chunk
@@ -134,7 +143,9 @@ class _Cursor:
         first = self.byte()
         if first < 0xFB:
             return first
-        return int.from_bytes(self.take({0xFC: 2, 0xFD: 3, 0xFE: 8}.get(first, 0)), "little")
+        if first in (0xFB, 0xFF):
+            raise damaged(f"byte {self.at - 1} is {first:#x} where a length should be")
+        return int.from_bytes(self.take({0xFC: 2, 0xFD: 3, 0xFE: 8}[first]), "little")
 
     def lengths(self) -> Iterator[int]:
         while self.at < len(self.body):
@@ -145,20 +156,36 @@ class _Cursor:
         return self.take(self.length()).decode("utf-8", "replace")
 
 
-def parse_table_map(body: bytes) -> Shape:
-    """The shape in a TABLE_MAP event's body, from after the table id and flags."""
+def table_of(body: bytes) -> tuple[str, str]:
+    """(database, table) of a TABLE_MAP event's body."""
     cursor = _Cursor(body)
+    return _names_in(cursor)
+
+
+def _names_in(cursor: _Cursor) -> tuple[str, str]:
     database = cursor.text()
     cursor.byte()
     table = cursor.text()
     cursor.byte()
+    return database, table
+
+
+def parse_table_map(body: bytes, *, sizes_only: bool = False) -> Shape:
+    """The shape in a TABLE_MAP event's body, from after the table id and flags.
+
+    With `sizes_only` the optional metadata is left out: enough to step over rows, and nothing
+    that is new in them can stop a reader that doesn't want the table."""
+    cursor = _Cursor(body)
+    database, table = _names_in(cursor)
     count = cursor.length()
     types = cursor.take(count)
+    if not types:
+        raise damaged(f"{database}.{table} has no columns")
     meta = _Cursor(cursor.take(cursor.length()))
     null_bits = cursor.take((count + 7) // 8)
     raw = [_raw_column(code, meta, f"{database}.{table}") for code in types]
     optional: dict[int, bytes] = {}
-    while cursor.at < len(body):
+    while cursor.at < len(body) and not sizes_only:
         field = cursor.byte()
         optional[field] = cursor.take(cursor.length())
 
@@ -199,20 +226,25 @@ def _raw_column(code: int, meta: _Cursor, table: str) -> tuple[int, int, int, in
         )
     data = meta.take(_META_BYTES.get(code, 0))
     if code in (STRING, ENUM, SET):
-        first, second = data
         # The two upper bits of a CHAR's length hide, inverted, in the real type's byte.
-        if first & 0x30 != 0x30:
-            return first | 0x30, second | (first & 0x30 ^ 0x30) << 4, 0, 0
-        return first, second, 0, 0
-    if code in (VARCHAR, VAR_STRING, VARCHAR_COMPRESSED):
+        kind = data[0] | 0x30
+        length = data[1] | (data[0] & 0x30 ^ 0x30) << 4
+        if kind == STRING or (kind, length) in _LABEL_SIZES:
+            return kind, length, 0, 0
+    elif code in (VARCHAR, VAR_STRING, VARCHAR_COMPRESSED):
         return code, int.from_bytes(data, "little"), 0, 0
-    if code == BIT:
-        return code, data[1] * 8 + data[0], 0, 0
-    if code == NEWDECIMAL:
-        return code, 0, data[0], data[1]
-    if code in (TIMESTAMP2, DATETIME2, TIME2):
-        return code, 0, data[0], 0
-    return code, data[0] if data else 0, 0, 0
+    elif code == BIT:
+        if data[0] < 8 and 0 < data[1] * 8 + data[0] <= BIT_MAX:
+            return code, data[1] * 8 + data[0], 0, 0
+    elif code == NEWDECIMAL:
+        if data[1] <= data[0] and 0 < data[0] <= DECIMAL_DIGITS_MAX:
+            return code, 0, data[0], data[1]
+    elif code in (TIMESTAMP2, DATETIME2, TIME2):
+        if data[0] <= FRACTION_DIGITS_MAX:
+            return code, 0, data[0], 0
+    elif code not in _PREFIXED or 1 <= data[0] <= 4:
+        return code, data[0] if data else 0, 0, 0
+    raise damaged(f"a column of type {code} of {table} has the metadata {data.hex()}")
 
 
 def _bits(data: bytes | None, count: int, *, default: bool) -> list[bool]:
@@ -223,15 +255,11 @@ def _bits(data: bytes | None, count: int, *, default: bool) -> list[bool]:
 
 
 def _signedness(data: bytes | None, kinds: list[int]) -> list[bool]:
-    numeric = [i for i, kind in enumerate(kinds) if _has_sign(kind, kinds, data)]
+    numeric = [i for i, kind in enumerate(kinds) if kind in _NUMERIC]
     unsigned = [False] * len(kinds)
     for i, bit in zip(numeric, _bits(data, len(numeric), default=False), strict=True):
         unsigned[i] = bit
     return unsigned
-
-
-def _has_sign(kind: int, kinds: list[int], data: bytes | None) -> bool:
-    return kind in _NUMERIC or kind == YEAR
 
 
 def _collations(optional: dict[int, bytes], kinds: list[int]) -> list[int]:
@@ -280,7 +308,8 @@ def _labels(
             raw = [cursor.take(cursor.length()) for _ in range(cursor.length())]
             try:
                 labels[i] = tuple(map(decode, raw))
-            except UnicodeDecodeError as error:
+                "".join(labels[i]).encode()
+            except UnicodeError as error:
                 raise DecodeError(
                     f"labels of column {i + 1} are not valid {charset}: {error}",
                     hint="the table's definition is damaged; ALTER the column",
@@ -304,7 +333,9 @@ def _primary_key(optional: dict[int, bytes], count: int) -> tuple[int, ...]:
         key = tuple(list(_Cursor(optional[_PREFIX_KEY]).lengths())[::2])
     else:
         return ()
-    return key if all(i < count for i in key) else ()
+    if len(set(key)) < len(key) or not all(i < count for i in key):
+        raise damaged(f"its primary key is columns {', '.join(map(str, key))} of {count}")
+    return key
 
 
 assert BINARY == 63

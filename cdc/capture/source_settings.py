@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
+
+from cdc.patterns import TablePatterns
 
 Coordinates = Literal["auto", "gtid", "file"]
 TlsMode = Literal["disabled", "preferred", "required", "verify_ca", "verify_identity"]
@@ -11,17 +13,6 @@ TlsMode = Literal["disabled", "preferred", "required", "verify_ca", "verify_iden
 BATCH_BYTES_MAX = 4 << 20
 EVENT_BYTES_MAX = (1 << 30) + (1 << 16)
 """The servers' own bound of a packet, and the event's headers."""
-
-
-class Tables(Protocol):
-    """Which tables are captured."""
-
-    @property
-    def patterns(self) -> tuple[str, ...]:
-        """As the configuration has them: `database.table`, with `*` and `?`."""
-        ...
-
-    def matches(self, database: str, table: str) -> bool: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +47,7 @@ class ServerSettings:
     user: str
     server_id: int
     """This reader's id as a replica; no other replica of the server may have it."""
-    tables: Tables
+    tables: TablePatterns
     port: int = 3306
     password: str = field(default="", repr=False)
     tls: Tls = Tls()

@@ -24,6 +24,7 @@ _KINDS = {
 }  # fmt: skip
 _NAME = r"(?:`((?:[^`]|``)+)`|([\w$]+))"
 _TRUNCATED = re.compile(rf"TRUNCATE\s+(?:TABLE\s+)?{_NAME}(?:\s*\.\s*{_NAME})?", re.IGNORECASE)
+_BEFORE_DOT = re.compile(rf"{_NAME}\s*\.")
 _ROLLBACK_TO = re.compile(r"ROLLBACK\s+(WORK\s+)?TO\b", re.IGNORECASE)
 
 
@@ -39,6 +40,11 @@ def kind_of(text: str) -> str:
     if first == "ROLLBACK":
         return SAVEPOINT if _ROLLBACK_TO.match(text) else ROLLBACK
     return _KINDS.get(first, OTHER)
+
+
+def databases_in(text: str) -> set[str]:
+    """Every name in a statement that may be a database's: those that a dot follows."""
+    return {(quoted or plain).replace("``", "`") for quoted, plain in _BEFORE_DOT.findall(text)}
 
 
 def truncated_table(text: str, database: str) -> tuple[str, str] | None:

@@ -10,10 +10,10 @@ from cdc.config.log import (
     KafkaLog,
     RegistryAuth,
 )
-from cdc.patterns import TablePatterns
 from cdc.config.section import ClientTls
-from cdc.config.source import FileSource, ServerSource, SourceTls, StartAt
+from cdc.config.source import FileSource, ServerSource, SourceTls
 from cdc.config.topics import TopicsSection
+from cdc.patterns import TablePatterns
 
 __all__ = [
     "STAGES",
@@ -33,7 +33,6 @@ __all__ = [
     "ServerSource",
     "SourceTls",
     "Stage",
-    "StartAt",
     "TablePatterns",
     "TopicsSection",
     "Validator",

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from cdc.config.faults import YamlPath, dotted, nearest
-from cdc.patterns import TablePatterns, check_table_pattern
 from cdc.config.source import parse_start
+from cdc.patterns import TablePatterns, check_table_pattern
 
 Finding = tuple[YamlPath, str]
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from zlib import crc32
 
 from pydantic import AfterValidator, Discriminator, Field, SecretStr, Tag, model_validator
 
-from cdc.patterns import TablePatterns, check_table_pattern
+from cdc.capture.source_settings import StartAt
 from cdc.config.section import ClientTls, ConfigPath, Section
+from cdc.patterns import TablePatterns, check_table_pattern
 
 START_ALLOWED = "allowed: earliest, latest, a GTID set, or file:position"
 
@@ -21,16 +21,6 @@ _MYSQL_GTIDS = re.compile(
 )
 _MARIADB_GTID = re.compile(r"\d+-\d+-\d+\Z")
 _FILE_POSITION = re.compile(r"(?P<file>[^\s:/]+\.\d+):(?P<position>\d+)\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class StartAt:
-    """Where a first start begins."""
-
-    kind: Literal["earliest", "latest", "gtid", "file"]
-    gtid_set: str = ""
-    file: str = ""
-    position: int = 0
 
 
 def parse_start(text: str) -> StartAt:

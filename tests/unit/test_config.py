@@ -8,6 +8,7 @@ from textwrap import dedent
 
 import pytest
 
+from cdc.capture.source_settings import StartAt
 from cdc.config import (
     ConfluentRegistry,
     ConnectorConfig,
@@ -16,7 +17,6 @@ from cdc.config import (
     FileSource,
     KafkaLog,
     ServerSource,
-    StartAt,
     TablePatterns,
     json_schema,
     load,

@@ -1,0 +1,128 @@
+"""What the server's catalogue knows of tables: the rows that a description is made of."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cdc.capture.facts import TableFacts, TableName
+from cdc.patterns import TablePatterns
+
+if TYPE_CHECKING:
+    from cdc.capture.connection import Session
+
+TABLES_AT_ONCE = 200
+"""Tables that one query describes: the answer's size is bounded by it."""
+
+SYSTEM_DATABASES = ("mysql", "sys", "information_schema", "performance_schema")
+
+# The form of `cdc describe`: these columns of information_schema, in this order.
+COLUMN_KEYS = (
+    "TABLE_SCHEMA", "TABLE_NAME", "ORDINAL_POSITION", "COLUMN_NAME", "COLUMN_DEFAULT",
+    "IS_NULLABLE", "DATA_TYPE", "COLUMN_TYPE", "CHARACTER_MAXIMUM_LENGTH", "NUMERIC_PRECISION",
+    "NUMERIC_SCALE", "DATETIME_PRECISION", "CHARACTER_SET_NAME", "COLLATION_NAME", "COLUMN_KEY",
+    "EXTRA", "COLUMN_COMMENT", "GENERATION_EXPRESSION",
+)  # fmt: skip
+SRS_KEY = "SRS_ID"
+STATISTICS_KEYS = (
+    "TABLE_SCHEMA", "TABLE_NAME", "NON_UNIQUE", "INDEX_NAME", "SEQ_IN_INDEX", "COLUMN_NAME",
+    "SUB_PART", "NULLABLE",
+)  # fmt: skip
+
+
+def list_tables(session: Session) -> list[TableName]:
+    """The base tables that the user can see, system tables left out."""
+    rows = session.rows(
+        "listing the tables",
+        "SELECT TABLE_SCHEMA AS d, TABLE_NAME AS t FROM information_schema.TABLES"
+        " WHERE TABLE_TYPE IN ('BASE TABLE', 'SYSTEM VERSIONED')"
+        " AND TABLE_SCHEMA NOT IN (%s, %s, %s, %s) ORDER BY 1, 2",
+        SYSTEM_DATABASES,
+    )
+    return [(row["d"], row["t"]) for row in rows]
+
+
+def captured_tables(session: Session, tables: TablePatterns) -> list[TableName]:
+    """The tables that the configuration's patterns name."""
+    return [name for name in list_tables(session) if tables.matches(*name)]
+
+
+def read_tables(session: Session, tables: TablePatterns) -> dict[str, list[dict[str, Any]]]:
+    """`columns` and `statistics` of the captured tables, as rows of information_schema."""
+    names = captured_tables(session, tables)
+    has_srs = not session.is_mariadb and session.version >= (8,)
+    column_keys = (*COLUMN_KEYS, SRS_KEY) if has_srs else COLUMN_KEYS
+    return {
+        "columns": list(
+            _described(session, names, "COLUMNS", column_keys, "TABLE_NAME, ORDINAL_POSITION")
+        ),
+        "statistics": list(
+            _described(
+                session,
+                names,
+                "STATISTICS",
+                STATISTICS_KEYS,
+                "TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
+            )
+        ),
+    }
+
+
+def _described(
+    session: Session, names: Sequence[TableName], view: str, keys: Sequence[str], order: str
+) -> Iterator[dict[str, Any]]:
+    """Rows of a view of information_schema, for a bounded number of tables at once."""
+    columns = ", ".join(f"{key} AS `{key}`" for key in keys)
+    for database, tables in _by_database(names).items():
+        for at in range(0, len(tables), TABLES_AT_ONCE):
+            some = tables[at : at + TABLES_AT_ONCE]
+            marks = ", ".join(["%s"] * len(some))
+            yield from session.rows(
+                f"describing tables of {database}",
+                f"SELECT {columns} FROM information_schema.{view}"  # noqa: S608  # names are ours
+                f" WHERE TABLE_SCHEMA = %s AND TABLE_NAME IN ({marks}) ORDER BY {order}",
+                (database, *some),
+            )
+
+
+def table_facts(session: Session, names: Sequence[TableName]) -> list[TableFacts]:
+    """Keys of the tables: which have a primary one, which are exposed to cascades."""
+    found: dict[TableName, TableFacts] = {}
+    for database, tables in _by_database(names).items():
+        keyed = {
+            row["t"]
+            for row in session.rows(
+                f"looking for primary keys in {database}",
+                "SELECT TABLE_NAME AS t FROM information_schema.TABLE_CONSTRAINTS"
+                " WHERE TABLE_SCHEMA = %s AND CONSTRAINT_TYPE = 'PRIMARY KEY'",
+                (database,),
+            )
+        }
+        cascades = _cascades(session, database)
+        for table in tables:
+            parents = tuple(sorted(cascades.get(table, ())))
+            found[database, table] = TableFacts(database, table, table in keyed, parents)
+    return [found[name] for name in names]
+
+
+def _cascades(session: Session, database: str) -> Mapping[str, set[str]]:
+    rows = session.rows(
+        f"looking for foreign keys in {database}",
+        "SELECT TABLE_NAME AS t, REFERENCED_TABLE_NAME AS parent"
+        " FROM information_schema.REFERENTIAL_CONSTRAINTS WHERE CONSTRAINT_SCHEMA = %s"
+        " AND (DELETE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT')"
+        " OR UPDATE_RULE IN ('CASCADE', 'SET NULL', 'SET DEFAULT'))",
+        (database,),
+    )
+    parents: dict[str, set[str]] = defaultdict(set)
+    for row in rows:
+        parents[row["t"]].add(f"{database}.{row['parent']}")
+    return parents
+
+
+def _by_database(names: Sequence[TableName]) -> dict[str, list[str]]:
+    tables: dict[str, list[str]] = defaultdict(list)
+    for database, table in names:
+        tables[database].append(table)
+    return tables

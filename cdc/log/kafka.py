@@ -1,0 +1,56 @@
+"""Kafka as the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from cdc.log.kafka_client import Options, Servers
+from cdc.log.kafka_reader import KafkaReader, follow
+from cdc.log.kafka_topics import KafkaTopics, is_internal
+from cdc.log.kafka_writer import KafkaWriter
+from cdc.model import Message, Offsets, TopicDifference, TopicSpec
+
+BROKERS_DEFAULT = -1
+"""Replication of the checkpoint topics where none is given: the broker's own default."""
+
+
+class KafkaLog:
+    """Topics on a Kafka cluster; `options` are librdkafka's, passed to every client."""
+
+    def __init__(
+        self,
+        bootstrap_servers: str,
+        options: Options | None = None,
+        *,
+        replication: int = BROKERS_DEFAULT,
+        timeout_seconds: float = 30.0,
+    ) -> None:
+        self._servers = Servers(bootstrap_servers, dict(options or {}), timeout_seconds)
+        self._topics = KafkaTopics(self._servers)
+        self._replication = replication
+
+    def create_topics(self, specs: Sequence[TopicSpec]) -> Sequence[TopicDifference]:
+        return self._topics.create(specs)
+
+    def topics(self) -> Mapping[str, int]:
+        return {
+            name: len(topic.partitions)
+            for name, topic in sorted(self._topics.all().items())
+            if not is_internal(name)
+        }
+
+    def end_offsets(self, topic: str) -> Offsets:
+        """Kafka counts the markers of transactions too, so it may be past the last record."""
+        return self._topics.settled_ends(topic)
+
+    def writer(self, name: str) -> KafkaWriter:
+        return KafkaWriter(self._servers, self._topics, name, replication=self._replication)
+
+    def reader(self, topics: Sequence[str], group: str) -> KafkaReader:
+        return KafkaReader(self._servers, self._topics, topics, group)
+
+    def follow(self, topic: str, start: Offsets, *, wait_seconds: float) -> Iterator[Message]:
+        return follow(self._servers, self._topics, topic, start, wait_seconds=wait_seconds)
+
+    def close(self) -> None:
+        """Nothing is held open; writers and readers are closed on their own."""

@@ -1,0 +1,198 @@
+"""Kafka's topics: what is there, what is missing, where they end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicPartition, admin
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+from cdc.errors import CdcError, LogError, Unreachable
+from cdc.log.kafka_client import Faults, Options, Servers, reason
+from cdc.log.topics import compare
+from cdc.model import Offsets, TopicDifference, TopicSpec
+
+CHECKPOINT_SUFFIX = ".checkpoint"
+VISIBLE_POLL_SECONDS = 0.05
+LEADER_POLL_SECONDS = 0.05
+SETTLE_SECONDS = 1.0
+SETTLE_POLL_SECONDS = 0.005
+
+_kinds: Any = admin  # its names are there, its stubs don't export them
+_LEADERLESS = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+_FIRST, _END = _kinds.OffsetSpec.earliest(), _kinds.OffsetSpec.latest()
+
+
+class KafkaTopics:
+    """Creates, lists and measures topics."""
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._faults = Faults()
+
+    @cached_property
+    def _admin(self) -> AdminClient:
+        return self._servers.client(AdminClient, {}, {}, self._faults)
+
+    def all(self) -> Mapping[str, Any]:
+        """Every topic of the cluster; never creates one."""
+        try:
+            return self._admin.list_topics(timeout=self._servers.timeout_seconds).topics
+        except KafkaException as error:
+            raise self._failure("listing topics", error) from error
+
+    def partitions(self, topic: str) -> int:
+        """How many partitions the topic has now."""
+        found = self.all().get(topic)
+        if found is None or not found.partitions:
+            raise LogError(
+                f"topic {topic} does not exist",
+                hint="`cdc run` creates what the connector file names; or create it by hand",
+            )
+        return len(found.partitions)
+
+    def create(
+        self, specs: Sequence[TopicSpec], settings: Options | None = None
+    ) -> Sequence[TopicDifference]:
+        """Create what is missing, wait until it is seen, report what differs."""
+        there = self.all()
+        missing = [spec for spec in specs if spec.name not in there]
+        raced = self._create(missing, settings or {})
+        old = [spec for spec in specs if spec.name in there or spec.name in raced]
+        if raced:
+            there = self.all()
+        return self._differences(old, there)
+
+    def _create(self, specs: Sequence[TopicSpec], settings: Options) -> set[str]:
+        """Create the topics; the names of those that another process created meanwhile."""
+        if not specs:
+            return set()
+        raced = set()
+        seconds = self._servers.timeout_seconds
+        asked = self._admin.create_topics(
+            [
+                NewTopic(
+                    spec.name, spec.partitions, spec.replication, config=_config(spec, settings)
+                )
+                for spec in specs
+            ],
+            operation_timeout=seconds,
+            request_timeout=seconds,
+        )
+        for name, answer in asked.items():
+            try:
+                answer.result()
+            except KafkaException as error:
+                if reason(error).code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise self._failure(f"creating topic {name}", error) from error
+                raced.add(name)
+        self._wait_until_seen({spec.name for spec in specs})
+        return raced
+
+    def _wait_until_seen(self, names: set[str]) -> None:
+        deadline = time.monotonic() + self._servers.timeout_seconds
+        while True:
+            there = self.all()
+            if all(name in there and there[name].partitions for name in names):
+                return
+            if time.monotonic() > deadline:
+                raise Unreachable(f"created topics {sorted(names)}, but the broker lists them not")
+            time.sleep(VISIBLE_POLL_SECONDS)
+
+    def _differences(
+        self, specs: Sequence[TopicSpec], there: Mapping[str, Any]
+    ) -> Sequence[TopicDifference]:
+        if not specs:
+            return []
+        asked = self._admin.describe_configs(
+            [_kinds.ConfigResource(_kinds.ResourceType.TOPIC, spec.name) for spec in specs],
+            request_timeout=self._servers.timeout_seconds,
+        )
+        configs: dict[str, Mapping[str, Any]] = {}
+        for resource, answer in asked.items():
+            try:
+                configs[resource.name] = answer.result()
+            except KafkaException as error:
+                raise self._failure(
+                    f"reading the settings of topic {resource.name}", error
+                ) from error
+        differences = []
+        for spec in specs:
+            partitions = there[spec.name].partitions
+            config = configs[spec.name]
+            found = {
+                "partitions": str(len(partitions)),
+                "replication": str(len(partitions[0].replicas)),
+                "retention_ms": str(config["retention.ms"].value),
+                "compacted": str("compact" in str(config["cleanup.policy"].value)),
+            }
+            differences += compare(spec, found)
+        return differences
+
+    def _failure(self, doing: str, error: KafkaException) -> CdcError:
+        self._faults.hear(self._admin)
+        return self._servers.failure(doing, reason(error), self._faults)
+
+    def offsets(
+        self, places: Iterable[tuple[str, int]], *, committed_only: bool = True, first: bool = False
+    ) -> Offsets:
+        """The end (or first) offset of each partition.
+
+        With `committed_only` the end is before the earliest open transaction."""
+        spec = _FIRST if first else _END
+        level = IsolationLevel.READ_COMMITTED if committed_only else IsolationLevel.READ_UNCOMMITTED
+        wanted = {TopicPartition(topic, partition): spec for topic, partition in places}
+        found: dict[tuple[str, int], int] = {}
+        deadline = time.monotonic() + self._servers.timeout_seconds
+        while wanted:
+            asked = self._admin.list_offsets(
+                wanted, isolation_level=level, request_timeout=self._servers.timeout_seconds
+            )
+            for at, answer in asked.items():
+                try:
+                    found[at.topic, at.partition] = answer.result().offset
+                    del wanted[at]
+                except KafkaException as error:
+                    # A topic is listed with its leader before the leader knows that it leads.
+                    if reason(error).code() not in _LEADERLESS or time.monotonic() > deadline:
+                        raise self._failure(
+                            f"asking for the end of {at.topic} [{at.partition}]", error
+                        ) from error
+            if wanted:
+                time.sleep(LEADER_POLL_SECONDS)
+        return found
+
+    def settled_ends(self, topic: str) -> Offsets:
+        """The end of each partition, after all that was committed before this call.
+
+        The markers of a transaction come shortly after its commit was answered; what is still
+        open after `SETTLE_SECONDS` isn't waited for."""
+        places = [(topic, partition) for partition in range(self.partitions(topic))]
+        high = self.offsets(places, committed_only=False)
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while True:
+            stable = self.offsets(places)
+            if time.monotonic() > deadline or all(stable[at] >= high[at] for at in places):
+                return stable
+            time.sleep(SETTLE_POLL_SECONDS)
+
+
+def _config(spec: TopicSpec, settings: Options) -> dict[str, str]:
+    config = {name: str(value) for name, value in settings.items()}
+    if spec.retention_ms is not None:
+        config["retention.ms"] = str(spec.retention_ms)
+    if spec.compacted:
+        ends = spec.retention_ms is not None and spec.retention_ms >= 0
+        config["cleanup.policy"] = "compact,delete" if ends else "compact"
+    return config
+
+
+def is_internal(topic: str) -> bool:
+    """Kafka's own topics and the writers' checkpoints.
+
+    A change topic has two dots or more, so a table called `checkpoint` is not meant."""
+    return topic.startswith("__") or (topic.endswith(CHECKPOINT_SUFFIX) and topic.count(".") == 1)

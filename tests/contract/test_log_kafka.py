@@ -1,0 +1,192 @@
+"""What only Kafka can do to a log: brokers that go away, limits, other producers."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
+
+from cdc.errors import CdcError, LogError, Unreachable
+from cdc.log.kafka import KafkaLog
+from cdc.log.kafka_client import Servers
+from cdc.log.kafka_topics import KafkaTopics
+from cdc.log.kafka_writer import KafkaWriter
+from cdc.model import Record, TopicSpec
+from cdc.services import Server
+from cdc.services import kafka as kafka_service
+from tests.contract.test_log import (
+    new_name,
+    new_topic,
+    polled,
+    read_all,
+    records,
+    values,
+    wait_for,
+)
+from tests.services_plugin import held
+
+BATCHES = 10
+
+
+@pytest.fixture(scope="module")
+def own_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A broker that may be frozen and killed."""
+    with held(tmp_path_factory.mktemp("broker"), kafka_service.start) as server:
+        yield server
+
+
+def is_settled(topics: KafkaTopics, names: list[str]) -> bool:
+    """Whether no transaction is open in the topics."""
+    places = [(name, part) for name in names for part in range(topics.partitions(name))]
+    return topics.offsets(places) == topics.offsets(places, committed_only=False)
+
+
+def write_all(log: KafkaLog, topic: str, name: str, broker: Server, fault: str) -> int:
+    """Write ten batches, going on after the last checkpoint; in the fifth the broker fails."""
+    failures = 0
+    topics = KafkaTopics(Servers(broker.url))
+    writer: KafkaWriter | None = None
+    done = 0
+    while done < BATCHES:
+        try:
+            if writer is None:
+                writer = log.writer(name)
+                done = int(writer.last_checkpoint() or b"0")
+            if done == 4 and failures == 0:
+                # A single broker that is killed between a commit's answer and its markers
+                # forgets the markers (Kafka 4.3.1): the transaction hangs, and is refused.
+                wait_for(lambda: is_settled(topics, [topic, f"{name}.checkpoint"]), "markers")
+                {"pause": broker.pause, "kill": broker.kill}[fault]()
+            batch = [Record(topic, i, None, b"%d" % i) for i in range(100 * done, 100 * done + 100)]
+            writer.write(batch, checkpoint=b"%d" % (done + 1))
+            done += 1
+        except Unreachable:
+            failures += 1
+            assert failures < BATCHES, "the broker is back, but writing fails"
+            writer = None
+            {"pause": broker.resume, "kill": broker.restart}[fault]()
+    return failures
+
+
+@pytest.mark.parametrize("fault", ["pause", "kill"])
+def test_a_broker_that_goes_away_and_returns_costs_nothing(own_broker: Server, fault: str) -> None:
+    log = KafkaLog(own_broker.url, timeout_seconds=3)
+    topic, name = new_topic(log, 2), new_name()
+    reader = log.reader([topic], new_name())
+    reader.start(None)
+    assert write_all(log, topic, name, own_broker, fault) > 0
+    found = polled(reader, 100 * BATCHES)
+    reader.close()
+    for partition in range(2):
+        own = [message for message in found if message.partition == partition]
+        assert values(own) == [b"%d" % i for i in range(partition, 100 * BATCHES, 2)]
+
+
+def test_a_record_that_is_too_large_is_named_with_its_topic_and_size(kafka_address: str) -> None:
+    log = KafkaLog(kafka_address)
+    topic = new_topic(log)
+    writer = log.writer(new_name())
+    with pytest.raises(LogError, match=rf"2000001 bytes, for {topic}") as raised:
+        writer.write([*records(topic, 3), Record(topic, 0, b"k", b"x" * 2_000_000)])
+    assert "max.message.bytes" in raised.value.hint
+    writer.write(records(topic, 1, "after"))
+    assert values(read_all(log, topic)) == [b"after 0"]
+
+
+def test_a_record_that_only_the_broker_finds_too_large_is_named_too(kafka_address: str) -> None:
+    log = KafkaLog(kafka_address, {"message.max.bytes": 10_000_000})
+    topic = new_topic(log)
+    with pytest.raises(LogError, match=rf"3000001 bytes, for {topic}"):
+        log.writer(new_name()).write([Record(topic, 0, b"k", secrets.token_bytes(3_000_000))])
+
+
+def test_another_producer_s_hanging_transaction_on_the_checkpoints_is_refused(
+    kafka_address: str,
+) -> None:
+    servers = Servers(kafka_address)
+    topics = KafkaTopics(servers)
+    name = new_name()
+    KafkaWriter(servers, topics, name, replication=1).write([], checkpoint=b"1")
+    other = Producer({"bootstrap.servers": kafka_address, "transactional.id": new_name()})
+    other.init_transactions(20)
+    other.begin_transaction()
+    other.produce(f"{name}.checkpoint", b"intruder", key=b"intruder")
+    other.flush(20)
+    writer = KafkaWriter(servers, topics, name, replication=1, stable_seconds=0.5)
+    with pytest.raises(LogError, match=rf"hangs in topic {name}\.checkpoint"):
+        writer.last_checkpoint()
+    other.abort_transaction(20)
+    assert writer.last_checkpoint() == b"1"
+
+
+def test_partitions_added_in_mid_stream_don_t_move_keys_and_are_reported(
+    kafka_address: str,
+) -> None:
+    log = KafkaLog(kafka_address)
+    topic = new_topic(log, 2)
+    writer = log.writer(new_name())
+    writer.write([Record(topic, 3, b"k", b"before")])
+    admin = AdminClient({"bootstrap.servers": kafka_address})
+    admin.create_partitions([NewPartitions(topic, 4)])[topic].result()
+    writer.write([Record(topic, 3, b"k", b"after")])
+    assert {message.partition for message in read_all(log, topic)} == {1}
+    (difference,) = log.create_topics([TopicSpec(topic, 2)])
+    assert (difference.setting, difference.wanted, difference.found) == ("partitions", "2", "4")
+
+
+def test_an_option_that_librdkafka_refuses_is_named_without_its_value() -> None:
+    for options in (
+        {"sasl.mechanisms.typo": "hunter2"},
+        {"ssl.ca.location": "hunter2", "security.protocol": "ssl"},
+        {"security.protocol": "hunter2"},
+        {"socket.timeout.ms": "hunter2"},
+    ):
+        with pytest.raises(LogError, match=next(iter(options))) as raised:
+            KafkaLog("127.0.0.1:1", options).writer("w")
+        seen: BaseException | None = raised.value
+        assert "hunter2" not in str(seen)
+        assert seen is not None
+        assert seen.__suppress_context__
+
+
+def test_options_that_delivery_rests_on_are_refused() -> None:
+    with pytest.raises(LogError, match=r"isolation\.level"):
+        KafkaLog("127.0.0.1:1", {"isolation.level": "read_uncommitted"})
+
+
+def test_a_password_is_in_no_representation_and_no_error() -> None:
+    log = KafkaLog(
+        "127.0.0.1:1",
+        {
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "PLAIN",
+            "sasl.username": "u",
+            "sasl.password": "hunter2",
+        },
+        timeout_seconds=0.5,
+    )
+    with pytest.raises(CdcError) as raised:
+        log.topics()
+    assert "hunter2" not in str(raised.value) + repr(log.__dict__)
+
+
+def test_the_client_says_nothing_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    log = KafkaLog("127.0.0.1:1", {"session.timeout.ms": 7000, "acks": "all"}, timeout_seconds=0.5)
+    with pytest.raises(Unreachable):
+        log.topics()
+    with pytest.raises(Unreachable):
+        log.writer(new_name())
+    reader = log.reader(["t"], "g")
+    reader.poll(1, 0.2)
+    reader.close()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_replication_that_the_brokers_can_t_give_says_so(own_broker: Server) -> None:
+    log = KafkaLog(own_broker.url)
+    with pytest.raises(LogError, match=r"creating topic shop\.too\.many"):
+        log.create_topics([TopicSpec("shop.too.many", 1, replication=3)])

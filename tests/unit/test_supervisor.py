@@ -1,0 +1,146 @@
+"""A stage heals what may heal, within its bounds, and ends at everything else."""
+
+import threading
+
+import pytest
+
+from cdc.errors import CdcError, Fenced, Unreachable
+from cdc.model import Output
+from cdc.observe import Metrics
+from cdc.supervisor import Pipeline, Stage, Supervisor, supervise
+
+
+class Numbers:
+    """A source of numbers after the last one written; fails where it is told to."""
+
+    def __init__(self, alive, failures):
+        self.alive, self.failures = alive, failures
+
+    def read(self, after):
+        for number in range((after or 0) + 1, 6):
+            if failure := self.failures.pop(number, None):
+                raise failure
+            self.alive()
+            yield number
+
+    def close(self):
+        pass
+
+
+class Kept:
+    """A sink that keeps what was committed."""
+
+    def __init__(self, kept):
+        self.kept = kept
+
+    def last_checkpoint(self):
+        return self.kept[-1] if self.kept else None
+
+    def write(self, output):
+        self.kept.extend(output.records)
+
+    def close(self):
+        pass
+
+
+def stage_of(open_pipeline, *, start_wait=5.0, outage_max=5.0):
+    metrics = Metrics("shop", version="1", is_compiled=False, pid=1).stage("capture")
+    return Stage("capture", open_pipeline, metrics, start_wait, outage_max, 0.02)
+
+
+def numbers_into(kept, failures):
+    def open_pipeline(stop, alive):
+        step = lambda number: Output([number], number)  # noqa: E731
+        return Pipeline(Numbers(alive, failures), step, Kept(kept))
+
+    return open_pipeline
+
+
+def test_an_outage_costs_nothing_and_repeats_nothing():
+    kept, failures = [], {3: Unreachable("gone"), 5: Unreachable("gone again")}
+    stage = stage_of(numbers_into(kept, failures))
+
+    supervise(stage, threading.Event())
+
+    assert kept == [1, 2, 3, 4, 5]
+    status = stage.metrics.status()
+    assert (status.retries_total, status.state) == (2, "stopped")
+
+
+def test_a_server_that_never_comes_is_given_up_within_the_bound():
+    def open_pipeline(stop, alive):
+        raise Unreachable("no answer from db:3306", hint="start it")
+
+    with pytest.raises(CdcError, match=r"gave up after .* no answer from db:3306") as caught:
+        supervise(stage_of(open_pipeline, start_wait=0.05), threading.Event())
+    assert caught.value.hint == "start it"
+
+
+def test_a_server_that_goes_away_later_has_the_longer_bound():
+    failures = {3: Unreachable("gone")}
+    kept = []
+    opened = numbers_into(kept, failures)
+
+    supervise(stage_of(opened, start_wait=0.0, outage_max=5.0), threading.Event())
+
+    assert kept == [1, 2, 3, 4, 5]
+
+
+def test_the_wait_before_a_try_ends_when_told_to_stop():
+    stop = threading.Event()
+
+    def open_pipeline(_, alive):
+        stop.set()
+        raise Unreachable("gone")
+
+    supervise(stage_of(open_pipeline), stop)
+
+
+def test_what_cannot_heal_is_not_tried_again():
+    tries = []
+
+    def open_pipeline(stop, alive):
+        tries.append(1)
+        raise Fenced("a newer instance writes")
+
+    with pytest.raises(Fenced):
+        supervise(stage_of(open_pipeline), threading.Event())
+    assert len(tries) == 1
+
+
+def test_a_stage_that_fails_stops_the_others():
+    begun = threading.Event()
+
+    class Waiting(Numbers):
+        def read(self, after):
+            begun.set()
+            self.failures.wait(10)
+            yield from ()
+
+    def waits(stop, alive):
+        return Pipeline(Waiting(alive, stop), lambda b: Output([], b), Kept([]))
+
+    def fails(stop, alive):
+        assert begun.wait(10)
+        raise CdcError("it broke")
+
+    supervisor = Supervisor((stage_of(waits), stage_of(fails)))
+    supervisor.start()
+    supervisor.join()
+
+    assert [(stage, error.message) for stage, error in supervisor.failures] == [
+        ("capture", "it broke")
+    ]
+
+
+def test_a_fault_of_our_own_ends_the_stage_with_its_kind_and_keeps_the_cause():
+    def open_pipeline(stop, alive):
+        raise KeyError("oops")
+
+    supervisor = Supervisor((stage_of(open_pipeline),))
+    supervisor.start()
+    supervisor.join()
+
+    ((_, error),) = supervisor.failures
+    assert "KeyError" in error.message
+    assert isinstance(error.__cause__, KeyError)
