@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-pytest_plugins = ["tests.services_plugin"]
+pytest_plugins = ["tests.services_plugin", "tests.forms_plugin"]

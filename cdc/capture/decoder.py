@@ -199,7 +199,7 @@ class Decoder:
         self.epoch, self.sequence = start.epoch, start.sequence
         self.server_seconds = start.time_seconds
         self.is_open = self.in_transaction = self.is_resumed = False
-        self.checksummed = self.described = False
+        self.checksummed = self.described = self.is_muted = False
         self.ordinal = self.skip_until = self.total_order = 0
         self.begun_at = self.position
         self.tables = {}
@@ -437,9 +437,9 @@ class Decoder:
         text_at = at + 13 + status_size + database_size + 1
         if text_at > end:
             raise self._damaged("a QUERY event is too short")
+        if not self.is_open:  # of a server that gives no GTID, not even an anonymous one
+            self._open("", f"{self.file}:{self.event_position}")
         if events[text_at:end] == b"BEGIN":
-            if not self.is_open:  # of a server that gives no GTID, not even an anonymous one
-                self._open("", f"{self.file}:{self.event_position}")
             if not self.in_transaction:
                 self._enter()
             if self.flavor == "mysql":
@@ -574,14 +574,12 @@ class Decoder:
             raise self._damaged("a rows event stands outside a transaction")
         if bound.captured:
             self._source(bound, server_id)
-        if at == end:  # binlog_row_image=MINIMAL: a row of which no column is there
-            raise self._damaged(f"a rows event of {bound.name} holds no row")
-        self.is_muted = self.ordinal < self.skip_until
+        if at == end:
+            raise self._empty_row(bound.name)
         while at < end:
             before = at
             self.ordinal += 1
-            if self.is_muted and self.ordinal > self.skip_until:
-                self.is_muted = False
+            self.is_muted = self.ordinal <= self.skip_until
             if not bound.captured or (self.is_muted and not self.with_transactions):
                 at = self._skip_row(bound, operation, data, at, end, before_present, after_present)
             elif operation == 0:
@@ -591,11 +589,19 @@ class Decoder:
             else:
                 at = self._update(bound, data, at, end, before_present, after_present, row)
             if at == before:
-                raise self._damaged(f"a row of {bound.name} takes no bytes")
+                raise self._empty_row(bound.name)
             row += 1
         if not bound.captured:
             self.dropped[bound.name, "table is not in source.tables"] += row
         return 0
+
+    def _empty_row(self, name: str) -> DecodeError:
+        """The error for a row image of no bytes, of which nobody can tell how many there are."""
+        return DecodeError(
+            f"a row of {name} at {self._place()} comes without any column",
+            hint="a session wrote it with binlog_row_image other than FULL; set it to FULL"
+            " everywhere, then begin after this place",
+        )
 
     @cython.cfunc
     def _skip_row(

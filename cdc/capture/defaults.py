@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from cdc.capture import rows
+from cdc.capture import opcodes, rows
 from cdc.capture import shapes as t
 from cdc.capture.description import ColumnDescription
 from cdc.capture.types import AvroType, Form, escape_label
@@ -27,7 +27,7 @@ def default_of(column: t.Column, described: ColumnDescription, form: Form) -> An
     if text is None:
         return None
     if _NOW.match(text):
-        is_stamp = form.kind in (rows.TIMESTAMP, rows.OLD_TIMESTAMP)
+        is_stamp = form.kind in (opcodes.TIMESTAMP, opcodes.OLD_TIMESTAMP)
         return "1970-01-01T00:00:00Z" if is_stamp and not column.nullable else None
     if "DEFAULT_GENERATED" in described.extra:  # an expression
         return None
@@ -49,32 +49,32 @@ def _literal(described: ColumnDescription) -> str | None:
 
 def _convert(column: t.Column, form: Form, text: str) -> Any:
     kind = form.kind
-    if kind in (rows.SIGNED, rows.UNSIGNED, rows.YEAR):
+    if kind in (opcodes.SIGNED, opcodes.UNSIGNED, opcodes.YEAR):
         return int(Decimal(text))
-    if kind in (rows.COPY, rows.FLOAT_AS_DOUBLE):
+    if kind in (opcodes.COPY, opcodes.FLOAT_AS_DOUBLE):
         return float(text)
-    if kind == rows.DECIMAL:
+    if kind == opcodes.DECIMAL:
         unscaled = int(Decimal(text).scaleb(column.scale).to_integral_value())
         size = ((unscaled if unscaled >= 0 else ~unscaled).bit_length() >> 3) + 1
         return unscaled.to_bytes(size, "big", signed=True).decode("latin-1")
-    if kind == rows.BOOLEAN:
+    if kind == opcodes.BOOLEAN:
         return _bits(text) == 1
-    if kind == rows.BITS:
+    if kind == opcodes.BITS:
         return _bits(text).to_bytes(form.size, "little").decode("latin-1")
-    if kind in (rows.UTF8, rows.TEXT):
+    if kind in (opcodes.UTF8, opcodes.TEXT):
         return text
-    if kind == rows.ENUM:
+    if kind == opcodes.ENUM:
         return escape_label(text)
-    if kind == rows.SET:
+    if kind == opcodes.SET:
         return text
-    if kind == rows.DATE:
+    if kind == opcodes.DATE:
         return (date.fromisoformat(text[:10]) - _EPOCH.date()).days
-    if kind in (rows.DATETIME, rows.OLD_DATETIME):
+    if kind in (opcodes.DATETIME, opcodes.OLD_DATETIME):
         moment = datetime.fromisoformat(text) - _EPOCH
         return moment // timedelta(microseconds=1_000_000 // form.b)
-    if kind in (rows.TIMESTAMP, rows.OLD_TIMESTAMP):
+    if kind in (opcodes.TIMESTAMP, opcodes.OLD_TIMESTAMP):
         return datetime.fromisoformat(text).isoformat() + "Z"
-    if kind in (rows.TIME, rows.OLD_TIME):
+    if kind in (opcodes.TIME, opcodes.OLD_TIME):
         return _time(text)
     return None
 

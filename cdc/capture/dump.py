@@ -62,6 +62,7 @@ class Dump:
         """Begin at `place`; with `ends`, stop at the binlog's present end."""
         settings = session.settings
         self._settings, self._facts, self._on_seen = settings, facts, on_seen
+        self._ends, self._has_begun = ends, False
         self._framer = PacketFramer(
             settings.batch_bytes_max, settings.event_bytes_max, settings.origin
         )
@@ -101,14 +102,18 @@ class Dump:
                     yield self._take()
                 if framer.error:
                     raise dump_refusal(self._settings, self._facts.flavor, *framer.error)
-                if framer.is_ended:
+                if framer.is_ended and self._ends:
                     return
+                if framer.is_ended:  # so a server that shuts down says good-bye
+                    raise self._lost("the server ended it")
                 if not is_more:
                     self._wait(stop)
 
     def _take(self) -> bytes:
         events: bytes = self._framer.take()
-        self._on_seen(int(time.time()) if self._framer.is_idle else self._framer.seconds)
+        seconds = int(time.time()) if self._framer.is_idle else self._framer.seconds
+        if seconds:
+            self._on_seen(seconds)
         return events
 
     def _receive(self) -> bool:
@@ -122,13 +127,14 @@ class Dump:
             raise self._lost(str(error)) from error
         if count == 0:
             raise self._lost("the server closed the connection")
+        self._has_begun = True
         self._framer.received(count)
         return True
 
     def _wait(self, stop: threading.Event) -> None:
         """Return when there is something to be read, or `stop` is set."""
         silent_max = SILENT_PERIODS_MAX * self._settings.heartbeat_seconds
-        if not self._framer.seconds:
+        if not self._has_begun:
             silent_max = max(silent_max, FIRST_EVENT_SECONDS_MAX)
         deadline = time.monotonic() + silent_max
         while not stop.is_set():

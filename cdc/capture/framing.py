@@ -63,7 +63,7 @@ class PacketFramer:
     error = cython.declare(object, visibility="readonly")
     """(code, message) of the server's error packet; after the events before it."""
     seconds = cython.declare(cython.longlong, visibility="readonly")
-    """The time in the header of the last event that has one."""
+    """The time in the header of the last event of a transaction; 0 before the first."""
     is_idle = cython.declare(cython.bint, visibility="readonly")
     """The last event is a heartbeat: the server has nothing newer."""
 
@@ -236,7 +236,8 @@ class PacketFramer:
         seconds: cython.longlong = self._little(self.done, 4)
         kind: cython.int = self.data[self.done + 4]
         self.is_idle = kind in (HEARTBEAT, HEARTBEAT_V2)
-        if seconds:
+        # What a file begins and ends with is as old as the file, though sent just now.
+        if seconds and kind != 4 and kind != 15 and kind != 35 and kind != 163:
             self.seconds = seconds
         self.done = self.written
         self.in_event = False

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cdc.capture import rows
+from cdc.capture import opcodes, rows
 from cdc.capture.checkpoint import Flavor
 from cdc.capture.defaults import default_of, encode_default
 from cdc.capture.description import Description
@@ -17,7 +17,7 @@ from cdc.capture.shapes import Shape
 from cdc.capture.types import form_of
 from cdc.errors import DecodeError
 
-_BULKY = frozenset({rows.UTF8, rows.TEXT, rows.BYTES, rows.JSON})
+_BULKY = frozenset({opcodes.UTF8, opcodes.TEXT, opcodes.BYTES, opcodes.JSON})
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 
-import pymysql
-
 from cdc.capture.grants import quoted_user
 from cdc.capture.source_settings import ServerSettings
 from cdc.errors import CdcError, PositionLost, SourceError, Unreachable
@@ -16,9 +14,11 @@ HOST_BLOCKED, TOO_MANY_CONNECTIONS, USER_CONNECTIONS, USER_LIMIT = 1129, 1040, 1
 PLUGIN_NOT_LOADED, CLIENT_PLUGIN, ACCOUNT_LOCKED, PASSWORD_EXPIRED = 1524, 2059, 3118, 1820
 PRIVILEGE_MISSING, TABLE_DENIED = 1227, 1142
 SECURE_TRANSPORT_REQUIRED, TLS_FAILED = 3159, 2026
-BINLOG_FAILED = 1236
+BINLOG_FAILED, SAME_SERVER_ID = 1236, 4052
 SHUTDOWN, QUERY_INTERRUPTED, CONNECTION_KILLED, SESSION_KILLED = 1053, 1317, 1927, 3169
 GOING_AWAY = frozenset({SHUTDOWN, QUERY_INTERRUPTED, CONNECTION_KILLED, SESSION_KILLED, 4031})
+LINK_LOST = frozenset({0, 2003, 2006, 2013, 2014, 2055})
+"""PyMySQL's own codes; 0 is an OSError."""
 NO_ROOM = frozenset({TOO_MANY_CONNECTIONS, USER_CONNECTIONS, USER_LIMIT})
 
 REPLICATION_GRANTS = {
@@ -105,20 +105,20 @@ def query_refusal(settings: ServerSettings, flavor: str, doing: str, error: Exce
     if code in (PRIVILEGE_MISSING, ACCESS_DENIED, TABLE_DENIED):
         grant = REPLICATION_GRANTS[flavor].format(user=quoted_user(settings.user, "%"))
         return SourceError(f"{what}: {text}", hint=grant)
-    if isinstance(error, pymysql.err.ProgrammingError | pymysql.err.NotSupportedError):
-        return SourceError(f"{what}: {text} ({code})", hint="is this version of the server known?")
-    return Unreachable(f"{what}: {text} ({code})", hint="is the server still there?")
+    if code in GOING_AWAY | LINK_LOST | NO_ROOM:
+        return Unreachable(f"{what}: {text} ({code})", hint="is the server still there?")
+    return SourceError(f"{what}: {text} ({code})", hint="is this version of the server known?")
 
 
 def dump_refusal(settings: ServerSettings, flavor: str, code: int, text: str) -> CdcError:
     """Why the server stops sending its binlog, or never began."""
     what = f"following the binlog of {settings.origin}"
-    if code in GOING_AWAY:
+    if code in GOING_AWAY | LINK_LOST:
         return Unreachable(f"{what}: the server ended it: {text}", hint="going on when it is back")
     if code in (PRIVILEGE_MISSING, ACCESS_DENIED):
         grant = REPLICATION_GRANTS[flavor].format(user=quoted_user(settings.user, "%"))
         return SourceError(f"{what}: the user {settings.user!r} may not: {text}", hint=grant)
-    if code != BINLOG_FAILED:
+    if code not in (BINLOG_FAILED, SAME_SERVER_ID):
         return SourceError(f"{what}: the server refuses: {text} ({code})", hint="see its error log")
     return _binlog_refusal(what, settings, text)
 

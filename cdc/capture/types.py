@@ -1,6 +1,7 @@
 """The one table of column types: how each is read from a row image and what it is in Avro.
 
-To add a type: a line in `_FORMS`, a kind in `rows.py` if no present one reads its bytes, and
+To add a type: a line in `_FORMS`, an opcode in `opcodes.py` (and .pxd) and
+`rows.py` if no present one reads its bytes, and
 a case in `tests/unit/test_types.py`. Names and forms are Debezium's (MySQL connector 3.6).
 """
 
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cdc.capture import rows
+from cdc.capture import opcodes, rows
 from cdc.capture import shapes as t
 from cdc.capture.charsets import decoder_of, is_utf8
 from cdc.capture.decimals import decimal_bytes
@@ -57,18 +58,18 @@ _Maker = Callable[[t.Column, ColumnDescription | None, ChangeEventSettings], For
 def _integer(size: int, signed: AvroType, unsigned: AvroType) -> _Maker:
     def form(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
         if column.unsigned:
-            return Form(rows.UNSIGNED, unsigned, size)
-        return Form(rows.SIGNED, signed, size)
+            return Form(opcodes.UNSIGNED, unsigned, size)
+        return Form(opcodes.SIGNED, signed, size)
 
     return form
 
 
 def _float(column: t.Column, described: ColumnDescription | None, _: ChangeEventSettings) -> Form:
     if column.length == 8 or column.type == t.DOUBLE:
-        return Form(rows.COPY, "double", 8)
+        return Form(opcodes.COPY, "double", 8)
     if described and "," in described.column_type:  # FLOAT(M,D) is a double to Connect
-        return Form(rows.FLOAT_AS_DOUBLE, "double", 4)
-    return Form(rows.COPY, "float", 4)
+        return Form(opcodes.FLOAT_AS_DOUBLE, "double", 4)
+    return Form(opcodes.COPY, "float", 4)
 
 
 def _decimal(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
@@ -82,24 +83,24 @@ def _decimal(column: t.Column, _: ColumnDescription | None, __: ChangeEventSetti
         logicalType="decimal",
         **{"connect.parameters": parameters},
     )
-    return Form(rows.DECIMAL, avro, decimal_bytes(precision, scale), precision, scale)
+    return Form(opcodes.DECIMAL, avro, decimal_bytes(precision, scale), precision, scale)
 
 
 def _bit(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
     if column.length == 1:
-        return Form(rows.BOOLEAN, "boolean", 1)
+        return Form(opcodes.BOOLEAN, "boolean", 1)
     avro = named(
         "bytes", "io.debezium.data.Bits", **{"connect.parameters": {"length": str(column.length)}}
     )
-    return Form(rows.BITS, avro, (column.length + 7) // 8)
+    return Form(opcodes.BITS, avro, (column.length + 7) // 8)
 
 
 def _year(_: t.Column, __: ColumnDescription | None, ___: ChangeEventSettings) -> Form:
-    return Form(rows.YEAR, named("int", "io.debezium.time.Year"), 1)
+    return Form(opcodes.YEAR, named("int", "io.debezium.time.Year"), 1)
 
 
 def _date(_: t.Column, __: ColumnDescription | None, ___: ChangeEventSettings) -> Form:
-    return Form(rows.DATE, named("int", "io.debezium.time.Date"), 3)
+    return Form(opcodes.DATE, named("int", "io.debezium.time.Date"), 3)
 
 
 def _fraction_bytes(digits: int) -> int:
@@ -109,8 +110,8 @@ def _fraction_bytes(digits: int) -> int:
 def _time(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
     avro = named("long", "io.debezium.time.MicroTime")
     if column.type == t.TIME:
-        return Form(rows.OLD_TIME, avro, 3)
-    return Form(rows.TIME, avro, 3 + _fraction_bytes(column.precision), column.precision)
+        return Form(opcodes.OLD_TIME, avro, 3)
+    return Form(opcodes.TIME, avro, 3 + _fraction_bytes(column.precision), column.precision)
 
 
 def _datetime(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
@@ -118,17 +119,17 @@ def _datetime(column: t.Column, _: ColumnDescription | None, __: ChangeEventSett
     unit = "io.debezium.time.MicroTimestamp" if fine else "io.debezium.time.Timestamp"
     per_second = 1_000_000 if fine else 1_000
     if column.type == t.DATETIME:
-        return Form(rows.OLD_DATETIME, named("long", unit), 8, 0, per_second)
+        return Form(opcodes.OLD_DATETIME, named("long", unit), 8, 0, per_second)
     size = 5 + _fraction_bytes(column.precision)
-    return Form(rows.DATETIME, named("long", unit), size, column.precision, per_second)
+    return Form(opcodes.DATETIME, named("long", unit), size, column.precision, per_second)
 
 
 def _timestamp(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
     avro = named("string", "io.debezium.time.ZonedTimestamp")
     if column.type == t.TIMESTAMP:
-        return Form(rows.OLD_TIMESTAMP, avro, 4)
+        return Form(opcodes.OLD_TIMESTAMP, avro, 4)
     size = 4 + _fraction_bytes(column.precision)
-    return Form(rows.TIMESTAMP, avro, size, column.precision)
+    return Form(opcodes.TIMESTAMP, avro, size, column.precision)
 
 
 def _string(column: t.Column, described: ColumnDescription | None, _: ChangeEventSettings) -> Form:
@@ -140,17 +141,17 @@ def _string(column: t.Column, described: ColumnDescription | None, _: ChangeEven
     compressed = column.type in (t.BLOB_COMPRESSED, t.VARCHAR_COMPRESSED)
     if column.charset in ("binary", ""):
         if compressed:
-            return Form(rows.COMPRESSED_BYTES, "bytes", prefix)
-        return Form(rows.BYTES, "bytes", prefix, column.length if fixed else 0)
+            return Form(opcodes.COMPRESSED_BYTES, "bytes", prefix)
+        return Form(opcodes.BYTES, "bytes", prefix, column.length if fixed else 0)
     avro: AvroType = "string"
     # MariaDB's JSON is LONGTEXT with a check; only the catalogue can tell.
     if described and described.data_type == "json":
         avro = named("string", "io.debezium.data.Json")
     if compressed:
-        return Form(rows.COMPRESSED_TEXT, avro, prefix, table=decoder_of(column.charset))
+        return Form(opcodes.COMPRESSED_TEXT, avro, prefix, table=decoder_of(column.charset))
     if is_utf8(column.charset):
-        return Form(rows.UTF8, avro, prefix)
-    return Form(rows.TEXT, avro, prefix, table=decoder_of(column.charset))
+        return Form(opcodes.UTF8, avro, prefix)
+    return Form(opcodes.TEXT, avro, prefix, table=decoder_of(column.charset))
 
 
 def escape_label(label: str) -> str:
@@ -164,7 +165,7 @@ def _enum(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings
         "string", "io.debezium.data.Enum", **{"connect.parameters": {"allowed": ",".join(labels)}}
     )
     table = [rows.avro_string("")] + [rows.avro_string(label) for label in labels]
-    return Form(rows.ENUM, avro, column.length, table=table)
+    return Form(opcodes.ENUM, avro, column.length, table=table)
 
 
 def _set(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
@@ -174,11 +175,11 @@ def _set(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings)
         "io.debezium.data.EnumSet",
         **{"connect.parameters": {"allowed": ",".join(labels)}},
     )
-    return Form(rows.SET, avro, column.length, table=labels)
+    return Form(opcodes.SET, avro, column.length, table=labels)
 
 
 def _json(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
-    return Form(rows.JSON, named("string", "io.debezium.data.Json"), column.length)
+    return Form(opcodes.JSON, named("string", "io.debezium.data.Json"), column.length)
 
 
 _WKB_POINT = 1
@@ -186,8 +187,8 @@ _WKB_POINT = 1
 
 def _geometry(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
     if column.geometry_type == _WKB_POINT:
-        return Form(rows.POINT, dict(_POINT), column.length)
-    return Form(rows.GEOMETRY, dict(_GEOMETRY), column.length)
+        return Form(opcodes.POINT, dict(_POINT), column.length)
+    return Form(opcodes.GEOMETRY, dict(_GEOMETRY), column.length)
 
 
 def _geometry_record(name: str, doc: str, fields: list[dict[str, Any]]) -> dict[str, Any]:
@@ -218,7 +219,7 @@ _POINT = _geometry_record(
 
 def _vector(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
     avro = named("array", "io.debezium.data.FloatVector", items="float")
-    return Form(rows.VECTOR, avro, column.length)
+    return Form(opcodes.VECTOR, avro, column.length)
 
 
 _FORMS: dict[int, _Maker] = {
