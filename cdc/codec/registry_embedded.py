@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cdc.embedded_file import EmbeddedFile
 from cdc.errors import RegistryError
-from cdc.log.file import LogFile
 
 KEPT_MAX = 10_000
 """Ids and schemas remembered; when full, all are forgotten."""
@@ -19,7 +19,7 @@ class EmbeddedRegistry:
     """Schemas by id and subject, with no rules of its own about what fits what."""
 
     def __init__(self, path: Path | str, *, timeout_seconds: float = 30.0) -> None:
-        self._file = LogFile(Path(path), wait_seconds=timeout_seconds)
+        self._file = EmbeddedFile(Path(path), wait_seconds=timeout_seconds)
         self._ids: dict[tuple[str, str], int] = {}
         self._schemas: dict[int, Any] = {}
 

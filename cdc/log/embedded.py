@@ -6,11 +6,11 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from cdc.embedded_file import EmbeddedFile
 from cdc.errors import LogError
 from cdc.log.embedded_cleaner import clean
 from cdc.log.embedded_reader import EmbeddedReader, follow
 from cdc.log.embedded_writer import EmbeddedWriter
-from cdc.log.file import LogFile
 from cdc.log.membership import LEASE_SECONDS, Membership
 from cdc.log.topics import compare
 from cdc.model import Message, Offsets, TopicDifference, TopicSpec
@@ -78,8 +78,8 @@ class EmbeddedLog:
     def close(self) -> None:
         self._file.close()
 
-    def _open(self) -> LogFile:
-        return LogFile(self._path, wait_seconds=self._timeout_seconds)
+    def _open(self) -> EmbeddedFile:
+        return EmbeddedFile(self._path, wait_seconds=self._timeout_seconds)
 
 
 def _settings(connection: sqlite3.Connection, topic: str) -> Mapping[str, str] | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 
-from cdc.log.file import OFFSET_BITS, OFFSET_MASK, LogFile
+from cdc.embedded_file import OFFSET_BITS, OFFSET_MASK, EmbeddedFile
 
 CLEAN_RECORDS_MAX = 20_000
 """Records that one call looks at."""
 
 
-def clean(file: LogFile, records_max: int = CLEAN_RECORDS_MAX) -> int:
+def clean(file: EmbeddedFile, records_max: int = CLEAN_RECORDS_MAX) -> int:
     """Delete records past their retention and, of compacted topics, all but the last per key.
 
     The number of deleted ones. A tombstone stays as the last of its key until retention."""

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 
+from cdc.embedded_file import OFFSET_BITS, OFFSET_MASK, EmbeddedFile
 from cdc.errors import LogError, Unreachable
-from cdc.log.file import OFFSET_BITS, OFFSET_MASK, LogFile
 from cdc.log.headers import unpack
 from cdc.log.membership import Membership
 from cdc.model import Message, Offsets
@@ -23,7 +23,7 @@ PAUSE_SECONDS_MAX = 0.008
 class EmbeddedReader:
     """Reads topics as a member of a group."""
 
-    def __init__(self, file: LogFile, group: str, membership: Membership) -> None:
+    def __init__(self, file: EmbeddedFile, group: str, membership: Membership) -> None:
         self._file = file
         self._group = group
         self._membership = membership
@@ -133,7 +133,7 @@ def _size(message: Message) -> int:
 
 
 def read_partition(
-    file: LogFile, partition: int, place: tuple[str, int], offset: int, records_max: int
+    file: EmbeddedFile, partition: int, place: tuple[str, int], offset: int, records_max: int
 ) -> list[Message]:
     """Messages from `offset` on; fewer than `records_max` where they are large."""
     topic, number = place
@@ -169,7 +169,7 @@ def read_partition(
     return messages
 
 
-def _check_not_expired(file: LogFile, partition: int, offset: int, doing: str) -> None:
+def _check_not_expired(file: EmbeddedFile, partition: int, offset: int, doing: str) -> None:
     """A gap is compaction's, or what retention deleted unread (invariant 2: told, not jumped)."""
     ((first,),) = file.rows(doing, "select first from partitions where id = ?", (partition,))
     if first > offset:
@@ -181,7 +181,7 @@ def _check_not_expired(file: LogFile, partition: int, offset: int, doing: str) -
 
 
 def follow(
-    open_file: Callable[[], LogFile], topic: str, start: Offsets, *, wait_seconds: float
+    open_file: Callable[[], EmbeddedFile], topic: str, start: Offsets, *, wait_seconds: float
 ) -> Iterator[Message]:
     """Messages of all partitions from `start`, to their ends and `wait_seconds` beyond."""
     file = open_file()
@@ -204,7 +204,7 @@ def follow(
 
 
 def _follow(
-    file: LogFile, topic: str, offsets: dict[tuple[int, int], int], wait_seconds: float
+    file: EmbeddedFile, topic: str, offsets: dict[tuple[int, int], int], wait_seconds: float
 ) -> Iterator[Message]:
     news = time.monotonic()
     pause = PAUSE_SECONDS_MIN

@@ -6,10 +6,10 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 
+from cdc.embedded_file import OFFSET_BITS, OFFSET_MASK, EmbeddedFile
 from cdc.errors import Fenced, LogError
 from cdc.log.embedded_cleaner import CLEAN_RECORDS_MAX, clean
 from cdc.log.embedded_reader import EmbeddedReader
-from cdc.log.file import OFFSET_BITS, OFFSET_MASK, LogFile
 from cdc.log.headers import pack
 from cdc.model import Record
 from cdc.ports import LogReader
@@ -45,7 +45,7 @@ class _Ends(dict[str, tuple[int, int]]):
 class EmbeddedWriter:
     """The one writer of its name; each opening raises the name's epoch."""
 
-    def __init__(self, file: LogFile, name: str) -> None:
+    def __init__(self, file: EmbeddedFile, name: str) -> None:
         self._file = file
         self._name = name
         self._written = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from confluent_kafka import (
     OFFSET_BEGINNING,
@@ -228,10 +228,10 @@ def follow(
         consumer.assign([TopicPartition(*at, start.get(at, OFFSET_BEGINNING)) for at in ends])
         news = time.monotonic()
         while True:
-            batch: Sequence[Any] = consumer.consume(FOLLOW_RECORDS_MAX, 0)
-            if not batch:
-                batch = consumer.consume(1, FOLLOW_POLL_SECONDS)
-            for message in batch:
+            batch = consumer.consume(FOLLOW_RECORDS_MAX, 0) or consumer.consume(
+                1, FOLLOW_POLL_SECONDS
+            )
+            for message in cast(Sequence[Any], batch):
                 error = message.error()
                 if error is None:
                     yield message_of(message)

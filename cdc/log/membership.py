@@ -15,9 +15,9 @@ import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from cdc.embedded_file import EmbeddedFile
 from cdc.errors import Unreachable
 from cdc.log.assignment import assign
-from cdc.log.file import LogFile
 
 LEASE_SECONDS = 10.0
 RENEWALS_PER_LEASE = 3
@@ -27,7 +27,7 @@ class Membership:
     """One member of a group."""
 
     def __init__(
-        self, file: LogFile, group: str, topics: Sequence[str], *, lease_seconds: float
+        self, file: EmbeddedFile, group: str, topics: Sequence[str], *, lease_seconds: float
     ) -> None:
         self._file = file
         self._group = group

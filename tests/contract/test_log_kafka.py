@@ -18,7 +18,7 @@ from cdc.log.kafka_writer import KafkaWriter
 from cdc.model import Record, TopicSpec
 from cdc.services import Server
 from cdc.services import kafka as kafka_service
-from tests.contract.test_log import (
+from tests.contract.logs import (
     new_name,
     new_topic,
     polled,
@@ -150,7 +150,7 @@ def test_an_option_that_librdkafka_refuses_is_named_without_its_value() -> None:
         seen: BaseException | None = raised.value
         assert "hunter2" not in str(seen)
         assert seen is not None
-        assert seen.__suppress_context__
+        assert seen.__cause__ is None
 
 
 def test_options_that_delivery_rests_on_are_refused() -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from cdc.embedded_file import EmbeddedFile
 from cdc.errors import LogError
 from cdc.log.embedded import EmbeddedLog
 from cdc.log.embedded_cleaner import clean
 from cdc.log.embedded_reader import POLL_BYTES_MAX
-from cdc.log.file import LogFile
 from cdc.log.membership import LEASE_SECONDS
 from cdc.model import Record, TopicSpec
 
@@ -73,7 +73,7 @@ def test_retention_deletes_the_oldest_records_a_bounded_number_at_a_time(path: P
     writer.write([Record(topic, i, None, b"%d" % i) for topic in ("t", "kept") for i in range(50)])
     assert log.clean() == 0
     age(path, "offset < 20", hours=1)
-    file = LogFile(path, wait_seconds=1)
+    file = EmbeddedFile(path, wait_seconds=1)
     assert [clean(file, 15) for _ in range(4)] == [15, 15, 10, 0]
     file.close()
     assert len(contents(log, "t")) == 10
@@ -101,9 +101,10 @@ def age(path: Path, where: str, *, hours: int) -> None:
     file.close()
 
 
-def test_large_values_come_in_small_polls(path: Path) -> None:
+@pytest.mark.parametrize("partitions", [1, 4])
+def test_large_values_come_in_small_polls(path: Path, partitions: int) -> None:
     log = EmbeddedLog(path)
-    log.create_topics([TopicSpec("t", 4)])
+    log.create_topics([TopicSpec("t", partitions)])
     size = POLL_BYTES_MAX // 4
     log.writer("w").write([Record("t", i, None, bytes(size)) for i in range(12)])
     reader = log.reader(["t"], "g")
@@ -114,6 +115,17 @@ def test_large_values_come_in_small_polls(path: Path) -> None:
     reader.close()
     assert sum(counts) == 12
     assert max(counts) < 8
+
+
+def test_a_topic_that_is_made_later_is_read_before_the_lease_is_renewed(path: Path) -> None:
+    log = EmbeddedLog(path, lease_seconds=1000)
+    reader = log.reader(["late"], "g")
+    reader.start(None)
+    assert reader.poll(10, 0) == []
+    log.create_topics([TopicSpec("late")])
+    log.writer("w").write([Record("late", 0, None, b"v")])
+    assert len(reader.poll(10, 10)) == 1
+    reader.close()
 
 
 def test_a_file_of_another_kind_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ pragma user_version = {FORMAT};
 """
 
 
-class LogFile:
+class EmbeddedFile:
     """One connection to the file; threads take turns on it, processes by SQLite's lock."""
 
     def __init__(self, path: Path, *, wait_seconds: float) -> None:
