@@ -38,7 +38,7 @@ def connect(settings: ServerSettings) -> Connection[DictCursor]:
             read_timeout=settings.connect_timeout_seconds,
             write_timeout=settings.connect_timeout_seconds,
             program_name=f"cdc {settings.name}",
-            **_tls_options(settings.tls),
+            **tls_options(settings.tls),
         )
     except (pymysql.MySQLError, OSError, ValueError) as error:
         raise connect_refusal(settings, error) from error
@@ -47,7 +47,7 @@ def connect(settings: ServerSettings) -> Connection[DictCursor]:
     return connection
 
 
-def _tls_options(tls: Tls) -> dict[str, Any]:
+def tls_options(tls: Tls) -> dict[str, Any]:
     """PyMySQL's own default is `preferred`: none only if the server has none."""
     if tls.mode == "disabled":
         return {"ssl_disabled": True}

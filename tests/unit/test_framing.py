@@ -136,7 +136,9 @@ def test_it_knows_the_servers_time_and_whether_the_server_has_nothing_newer(form
     framer = form.PacketFramer(BATCH_MAX, EVENT_MAX, "db:3306")
     feed(framer, packets([OK + event(40, seconds=99)]))
     assert (framer.seconds, framer.is_idle) == (99, False)
-    feed(framer, packets([OK + event(40, kind=27, seconds=0)], first=2))
+    feed(framer, packets([OK + event(40, kind=15, seconds=5)], first=2))
+    assert (framer.seconds, framer.is_idle) == (99, False)
+    feed(framer, packets([OK + event(40, kind=27, seconds=0)], first=3))
     assert (framer.seconds, framer.is_idle) == (99, True)
 
 

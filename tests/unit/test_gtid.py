@@ -28,7 +28,7 @@ adds = st.lists(
 )
 
 
-def _set(intervals: Sequence[tuple[str, int, int]]) -> MysqlGtidSet:
+def as_set(intervals: Sequence[tuple[str, int, int]]) -> MysqlGtidSet:
     result = MysqlGtidSet()
     for interval in intervals:
         result.add(*interval)
@@ -45,7 +45,7 @@ def _members(gtids: MysqlGtidSet) -> Transactions:
 
 @given(adds, adds)
 def test_a_set_of_mysql_does_what_a_set_of_transactions_does(one: Adds, two: Adds) -> None:
-    left, right = _set(one), _set(two)
+    left, right = as_set(one), as_set(two)
     assert _members(left) == _naive(one)
     assert left.count() == len(_naive(one))
     assert bool(left) == bool(one)
@@ -58,19 +58,19 @@ def test_a_set_of_mysql_does_what_a_set_of_transactions_does(one: Adds, two: Add
 
 @given(adds)
 def test_intervals_never_touch_and_text_reads_back(one: Adds) -> None:
-    gtids = _set(one)
+    gtids = as_set(one)
     before: dict[str, int] = {}
     for source, (first, last) in gtids.intervals():
         assert first > before.get(source, -1) + 1
         before[source] = last
     assert MysqlGtidSet.parse(str(gtids)) == gtids
-    assert _set(list(reversed(one))) == gtids
+    assert as_set(list(reversed(one))) == gtids
 
 
 @given(adds)
 def test_the_binary_form_reads_back_and_its_parts_do_not(one: Adds) -> None:
-    encoded = _set(one).to_bytes()
-    assert MysqlGtidSet.from_bytes(encoded) == _set(one)
+    encoded = as_set(one).to_bytes()
+    assert MysqlGtidSet.from_bytes(encoded) == as_set(one)
     for size in range(len(encoded)):
         with pytest.raises(ValueError, match=r"GTID|bytes|UUID"):
             MysqlGtidSet.from_bytes(encoded[:size])

@@ -1,0 +1,1 @@
+"""The example shop and the demonstration of the whole pipeline on it."""
