@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SERVICES ?= mysql mariadb kafka registry
 
-.PHONY: help setup demo test lint types bench services services-stop faults clean
+.PHONY: help setup demo test lint types bench services services-stop clean
 
 help:
 	@echo "make demo           see the whole pipeline work on the example shop (KEEP=1: leave it running)"
@@ -18,7 +18,8 @@ help:
 # The stamp holds the inputs' names: a changed lock file or hot module sets up anew.
 setup: $(VENV)/.done
 
-HOT := $(wildcard cdc/capture/*.pxd) cdc/capture/rows.py cdc/capture/decoder.py cdc/capture/framing.py
+HOT := $(wildcard cdc/*/*.pxd) $(patsubst %.pxd,%.py,$(wildcard cdc/*/*.pxd)) \
+	cdc/capture/decoder.py cdc/capture/framing.py
 
 $(VENV)/.done: requirements-dev.txt pyproject.toml setup.py $(HOT)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -46,7 +47,7 @@ test: lint types
 	$(BIN)/python -m pytest
 
 bench: setup
-	$(BIN)/python -m tests.bench $(if $(PEERS),--peers)
+	$(BIN)/python -m tests.bench
 
 services: setup
 	@$(BIN)/python -m cdc.services start $(SERVICES)

@@ -1,10 +1,18 @@
 """Builds the hot modules with Cython where a C compiler is there; they run without as well."""
 
 import os
+from pathlib import Path
 
 from setuptools import Extension, setup
 
-COMPILED = ["cdc/capture/rows.py", "cdc/capture/decoder.py", "cdc/capture/framing.py"]
+COMPILED = [
+    "cdc/capture/avro_out.py",
+    "cdc/capture/temporal.py",
+    "cdc/capture/rows.py",
+    "cdc/capture/decoder.py",
+    "cdc/capture/framing.py",
+    "cdc/codec/partition.py",
+]
 
 
 def extensions() -> list[Extension]:
@@ -18,7 +26,7 @@ def extensions() -> list[Extension]:
     modules = [
         Extension(path[:-3].replace("/", "."), [path], extra_compile_args=["-O3"], optional=True)
         for path in COMPILED
-        if os.path.exists(path)
+        if Path(path).exists()
     ]
     return cythonize(modules, compiler_directives={"language_level": "3"})
 

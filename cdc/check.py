@@ -22,7 +22,7 @@ from cdc.translate.check import check_rules, event_names
 from cdc.translate.table import ChangeSchemas
 from cdc.views.materializer import event_schemas
 from cdc.views.projection import check_views
-from cdc.wiring import event_settings, open_log, open_registry, server_settings
+from cdc.wiring import event_settings, open_registry, reached_log, server_settings
 
 
 def check(config: ConnectorConfig) -> list[Finding]:
@@ -70,7 +70,7 @@ def _check_source(config: ConnectorConfig, findings: list[Finding]) -> Mapping[s
 
 
 def _check_log(config: ConnectorConfig) -> None:
-    log = open_log(config)
+    log = reached_log(config)
     try:
         log.topics()
     finally:

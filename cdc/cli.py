@@ -93,9 +93,9 @@ def _load(file: Path, stages: tuple[Any, ...] = ()) -> Any:
 
 @contextmanager
 def _log_and_registry(config: Any) -> Iterator[tuple[Any, Any]]:
-    from cdc.wiring import open_log, open_registry
+    from cdc.wiring import open_registry, reached_log
 
-    log = open_log(config)
+    log = reached_log(config)
     try:
         registry = open_registry(config)
         try:

@@ -24,11 +24,13 @@ class Meter:
         bytes_of: Callable[[Any], int],
         checkpoint_text: Callable[[Any], str],
         dropped: Callable[[], Mapping[tuple[str, str], int]],
+        written: Callable[[], None],
     ) -> None:
-        """`bytes_of` a batch; `dropped` so far, by (table, reason)."""
+        """`bytes_of` a batch; `dropped` so far, by (table, reason); `written` after each batch."""
         self._metrics = metrics
         self._step, self._sink = step, sink
         self._bytes_of, self._checkpoint_text, self._dropped = bytes_of, checkpoint_text, dropped
+        self._written = written
         self._dropped_before: Counter[tuple[str, str]] = Counter()
         self._begun = 0.0
         self._bytes = 0
@@ -47,6 +49,7 @@ class Meter:
 
     def write(self, output: Output[Any, Any]) -> None:
         self._sink.write(output)
+        self._written()
         now = time.monotonic()
         self._metrics.batch(
             records=len(output.records), bytes=self._bytes, seconds=now - self._begun

@@ -46,8 +46,8 @@ class Stage:
 
     name: str
     open: Callable[[threading.Event, Callable[[], None]], Pipeline]
-    """Connects; the source ends when the event is set, and calls the function whenever its
-    server gave a sign of life."""
+    """Connects; the source ends when the event is set. The function is called whenever the whole
+    stage has shown that it works: a batch was written, or there was nothing to be read."""
     metrics: StageMetrics
     start_wait_seconds: float
     """How long the servers may be away before the first connection."""
@@ -62,8 +62,7 @@ def supervise(stage: Stage, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             _run_once(stage, stop, patience)
-            stage.metrics.stopped("the source has ended" if not stop.is_set() else "")
-            return
+            break
         except Unreachable as error:
             wait_seconds = patience.after(error)
             stage.metrics.retrying(error)
@@ -71,15 +70,25 @@ def supervise(stage: Stage, stop: threading.Event) -> None:
                 "waiting", stage=stage.name, why=error.message, retry_seconds=round(wait_seconds, 1)
             )
             stop.wait(wait_seconds)
-    stage.metrics.stopped()
+    reason = "" if stop.is_set() else "the source has ended"
+    stage.metrics.stopped(reason)
+    log.info("stopped", stage=stage.name, **({"why": reason} if reason else {}))
 
 
 def _run_once(stage: Stage, stop: threading.Event, patience: _Patience) -> None:
+    is_running = False
+
+    def alive() -> None:
+        nonlocal is_running
+        patience.alive()
+        if not is_running:
+            is_running = True
+            stage.metrics.running()
+            log.info("running", stage=stage.name)
+
     stage.metrics.connecting("")
-    pipeline = stage.open(stop, patience.alive)
+    pipeline = stage.open(stop, alive)
     try:
-        stage.metrics.running()
-        log.info("running", stage=stage.name)
         run(pipeline.source, pipeline.step, pipeline.sink)
     finally:
         pipeline.close()
@@ -90,28 +99,27 @@ class _Patience:
 
     def __init__(self, stage: Stage) -> None:
         self._stage = stage
-        self._bound_seconds = stage.start_wait_seconds
-        self._away_since: float | None = None
+        self._bound = ("wait_seconds", stage.start_wait_seconds)
+        self._well_at = time.monotonic()
         self._wait_seconds = FIRST_WAIT_SECONDS
 
     def alive(self) -> None:
-        """The source gave something: the next failure begins a new outage."""
-        self._bound_seconds = self._stage.outage_seconds_max
-        self._away_since = None
+        """The stage works: the next failure begins a new outage."""
+        self._bound = ("limits.outage_seconds_max", self._stage.outage_seconds_max)
+        self._well_at = time.monotonic()
         self._wait_seconds = FIRST_WAIT_SECONDS
 
     def after(self, error: Unreachable) -> float:
         """Seconds to wait after this failure; CdcError when the bound is reached."""
-        now = time.monotonic()
-        self._away_since = self._away_since or now
-        away_seconds = now - self._away_since
-        if away_seconds >= self._bound_seconds:
+        name, bound_seconds = self._bound
+        away_seconds = time.monotonic() - self._well_at
+        if away_seconds >= bound_seconds:
             raise CdcError(
-                f"stage {self._stage.name} gave up after {away_seconds:.0f} s: {error.message}",
+                f"gave up after {away_seconds:.0f} s ({name}: {bound_seconds:g}): {error.message}",
                 hint=error.hint or "start it again when the server is back; nothing is lost",
             ) from error
         jitter = random.uniform(0.5, 1.5)  # noqa: S311  # no secret
-        wait_seconds = min(self._wait_seconds * jitter, self._bound_seconds - away_seconds)
+        wait_seconds = min(self._wait_seconds * jitter, bound_seconds - away_seconds)
         self._wait_seconds = min(self._wait_seconds * 2, self._stage.retry_wait_seconds_max)
         return max(wait_seconds, 0.01)
 
@@ -149,7 +157,7 @@ class Supervisor:
         except Exception as error:  # a fault of our own: all of it goes to the log
             log.exception("stopped by a fault of cdc", stage=stage.name)
             wrapped = CdcError(
-                f"stage {stage.name} stopped by a fault of cdc: {type(error).__name__}: {error}",
+                f"stopped by a fault of cdc: {type(error).__name__}: {error}",
                 hint="nothing is lost; please report it with the log lines above",
             )
             wrapped.__cause__ = error

@@ -29,7 +29,7 @@ from cdc.config import ConnectorConfig
 from cdc.config import log as log_sections
 from cdc.config.source import FileSource
 from cdc.config.source import ServerSource as ServerSection
-from cdc.errors import ConfigError, Unreachable
+from cdc.errors import CdcError, ConfigError, RegistryError, Unreachable
 from cdc.log.embedded import EmbeddedLog
 from cdc.log.kafka import KafkaLog
 from cdc.log.sink import CheckpointSink, TopicSink
@@ -51,6 +51,11 @@ from cdc.views.store import ViewSink
 POLL_WAIT_SECONDS = 0.5
 """How long a reader of topics waits for records before it looks whether to stop."""
 
+ANSWER_SECONDS_MAX = 5.0
+"""How long a broker may take to answer at all, before it counts as away."""
+
+FIRST_SCHEMA_ID = 1
+
 SCHEMAS_WAIT_SECONDS = 60.0
 """How long a view waits at start for its events' schemas, at least."""
 
@@ -63,6 +68,17 @@ def open_log(config: ConnectorConfig) -> Log:
     if isinstance(section, log_sections.KafkaLog):
         return KafkaLog(section.bootstrap_servers, section.options)
     return EmbeddedLog(section.path)
+
+
+def reached_log(config: ConnectorConfig) -> Log:
+    """The log, which has answered; where it doesn't, Unreachable sooner than other calls are."""
+    section = config.log
+    if isinstance(section, log_sections.KafkaLog):
+        probe = KafkaLog(
+            section.bootstrap_servers, section.options, timeout_seconds=ANSWER_SECONDS_MAX
+        )
+        probe.topics()
+    return open_log(config)
 
 
 def open_registry(config: ConnectorConfig) -> Registry:
@@ -80,6 +96,19 @@ def open_registry(config: ConnectorConfig) -> Registry:
         certificate_file=section.tls.cert,
         key_file=section.tls.key,
     )
+
+
+def reached_registry(config: ConnectorConfig) -> Registry:
+    """The registry, which has answered; Unreachable where it doesn't."""
+    registry = open_registry(config)
+    try:
+        registry.schema(FIRST_SCHEMA_ID)
+    except RegistryError:
+        pass  # an answer, and no schema is needed yet
+    except CdcError:
+        registry.close()
+        raise
+    return registry
 
 
 def event_settings(config: ConnectorConfig) -> ChangeEventSettings:
@@ -267,14 +296,10 @@ def _open_capture(
     opened: _Open,
 ) -> Pipeline:
     settings = event_settings(config)
-    log = opened(open_log(config))
-    registry = opened(open_registry(config))
+    log = opened(reached_log(config))
+    registry = opened(reached_registry(config))
     section = config.source
     source: Any
-
-    def seen(server_seconds: float) -> None:
-        alive()
-        metrics.seen(server_seconds)
 
     if isinstance(section, FileSource):
         describe = describer(read_descriptions(section.tables_file))
@@ -287,7 +312,7 @@ def _open_capture(
     else:
         server = server_settings(config)
         describe = _live_describer(server)
-        source = ServerSource(server, stop=stop, on_seen=seen)
+        source = ServerSource(server, stop=stop, on_seen=metrics.seen)
     opened(source)
     assert section is not None
     binder = Binder(
@@ -306,6 +331,7 @@ def _open_capture(
         bytes_of=lambda batch: len(batch.events),
         checkpoint_text=_checkpoint_text,
         dropped=lambda: decoder.dropped,
+        written=alive,
     )
     return Pipeline(_Held(source, opened), meter.step, meter.sink)
 
@@ -323,7 +349,8 @@ def _topic_source(
     alive: Callable[[], None],
 ) -> TopicSource:
     def polled(count: int) -> None:
-        alive()
+        if not count:  # what was read must be written before the stage counts as well
+            alive()
         metrics.lag_records(sum(reader.lag().values()))
         metrics.heartbeat()
 
@@ -343,8 +370,8 @@ def _open_translate(
     alive: Callable[[], None],
     opened: _Open,
 ) -> Pipeline:
-    log = opened(open_log(config))
-    registry = opened(open_registry(config))
+    log = opened(reached_log(config))
+    registry = opened(reached_registry(config))
     translator = Translator(
         connector=config.connector,
         streams=config.streams,
@@ -367,6 +394,7 @@ def _open_translate(
         bytes_of=_message_bytes,
         checkpoint_text=_offsets_text,
         dropped=lambda: _by_table(translator.dropped),
+        written=alive,
     )
     return Pipeline(_Held(source, opened), meter.step, meter.sink)
 
@@ -396,10 +424,12 @@ def _view_opener(index: int, view: ViewSettings) -> Opener:
         alive: Callable[[], None],
         opened: _Open,
     ) -> Pipeline:
-        log = opened(open_log(config))
-        registry = opened(open_registry(config))
+        log = opened(reached_log(config))
+        registry = opened(reached_registry(config))
         create_topics(log, config.topics.event_topic(view.topic))
-        projection = compiled_view(f"views[{index}]", view, registry)
+        projection = compiled_view(
+            f"views[{index}]", view, registry, _own_events(config, view.topic)
+        )
         store = SqliteViewStore(projection.table, view.store.path)
         materializer = Materializer(projection, registry)
         reader = opened(log.reader([view.topic], f"{config.connector}.{view.group}"))
@@ -411,15 +441,25 @@ def _view_opener(index: int, view: ViewSettings) -> Opener:
             bytes_of=_message_bytes,
             checkpoint_text=_offsets_text,
             dropped=lambda: materializer.dropped,
+            written=alive,
         )
         return Pipeline(_Held(source, opened), meter.step, meter.sink)
 
     return open_view
 
 
-def compiled_view(path: str, view: ViewSettings, registry: Registry) -> Projection:
-    """The view over its topic's registered events; Unreachable while they aren't all there."""
-    events = event_schemas(registry, view.topic)
+def _own_events(config: ConnectorConfig, topic: str) -> dict[str, Any]:
+    """The topic's events that the connector file itself makes."""
+    official = load_official(config.schemas, event_names(config.streams))
+    return {name.event: one for name, one in official.by_event.items() if name.topic == topic}
+
+
+def compiled_view(
+    path: str, view: ViewSettings, registry: Registry, own: Mapping[str, Any]
+) -> Projection:
+    """The view over its topic's events, as registered, else its `own`; Unreachable while some
+    are neither."""
+    events = {**own, **event_schemas(registry, view.topic)}
     missing = sorted(set(view.events) - set(events))
     if missing:
         raise Unreachable(

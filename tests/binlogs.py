@@ -29,7 +29,8 @@ SET_LABELS, ENUM_LABELS, GEOMETRY_TYPE, SIMPLE_KEY, PREFIX_KEY = 5, 6, 7, 8, 9
 LABEL_DEFAULT_CHARSET, LABEL_COLUMN_CHARSET, VISIBILITY, DIMENSIONS = 10, 11, 12, 13
 
 _SIGNED_KINDS = {1, 2, 3, 4, 5, 8, 9, 13, 246}
-_TEXT_KINDS = {15, 140, 141, 249, 250, 251, 252, 253}
+_TEXT_KINDS = {15, 140, 141, 242, 249, 250, 251, 252, 253}
+"""With a collation, as MySQL counts; MariaDB counts GEOMETRY in."""
 
 
 def length(number: int) -> bytes:
@@ -160,6 +161,7 @@ class Binlog:
         positions_in_transaction: bool = True,
     ) -> None:
         self.flavor, self.file, self.position = flavor, file, position
+        self.begins_at = position
         self.checksum = checksum
         self.writes_positions = positions_in_transaction
         self.events: list[bytes] = [artificial_rotate(file, position)]
@@ -248,6 +250,8 @@ class Reading:
     options: Mapping[str, Any] = field(default_factory=dict)
     descriptions: Mapping[tuple[str, str], Any] = field(default_factory=dict)
     schemas: dict[int, Any] = field(default_factory=dict)
+    ids: dict[str, int] = field(default_factory=dict)
+    """Ids by schema; given on to another reading, both frame alike."""
 
     def __post_init__(self) -> None:
         settings, faults = self.capture.settings.parse_settings(self.options)
@@ -256,7 +260,6 @@ class Reading:
             self.connector, TablePatterns(self.tables), settings, self._announce, self._describe
         )
         self.decoder = self.capture.decoder.Decoder(self.binder, settings, clock=lambda: 10**18)
-        self._ids: dict[str, int] = {}
         self._parsed: dict[int, Any] = {}
 
     def _announce(self, topic: str, key_schema: Any, value_schema: Any) -> tuple[int, int]:
@@ -265,7 +268,7 @@ class Reading:
             if schema is None:
                 ids.append(0)
                 continue
-            known = self._ids.setdefault(json.dumps(schema, sort_keys=True), len(self._ids) + 1)
+            known = self.ids.setdefault(json.dumps(schema, sort_keys=True), len(self.ids) + 1)
             self.schemas[known] = schema
             ids.append(known)
         return ids[0], ids[1]
@@ -281,7 +284,8 @@ class Reading:
         return self.decoder(self.capture.batch.EventBatch(data, start))
 
     def first(self, log: Binlog) -> Any:
-        return self.read(log.data, self.start(log.flavor, log.file, log.position))
+        """Decode a whole binlog."""
+        return self.read(log.data, self.start(log.flavor, log.file, log.begins_at))
 
     def decoded(self, framed: bytes | None) -> Any:
         """Key or value as Python has it; checks that Avro would write it the same."""

@@ -16,10 +16,12 @@ from typing import Any
 
 import pytest
 
-import cdc
 import cdc.capture
+import cdc.codec.partition
 
 PACKAGE = "cdc.capture"
+HASH = "cdc.codec.partition"
+"""The one module outside the package that is compiled with it."""
 MODULES = (
     "rows", "decoder", "binder", "batch", "binlog", "checkpoint", "shapes", "charsets", "types",
     "decimals", "description", "envelope", "json_binary", "plan", "settings", "statements",
@@ -44,26 +46,26 @@ class Capture(SimpleNamespace):
 
 
 class _FromSource(MetaPathFinder):
-    """Finds the package's modules by their .py files, never by a compiled one beside them."""
+    """Finds hot modules by their .py files, never by a compiled one beside them."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != PACKAGE and not fullname.startswith(f"{PACKAGE}."):
+        if not _is_hot(fullname):
             return None
-        root = Path(str(cdc.capture.__file__)).parent
-        if fullname == PACKAGE:
+        file = Path(str(cdc.__file__)).parent.joinpath(*fullname.split(".")[1:])
+        if file.is_dir():
             return importlib.util.spec_from_file_location(
-                fullname, root / "__init__.py", submodule_search_locations=[str(root)]
+                fullname, file / "__init__.py", submodule_search_locations=[str(file)]
             )
-        file = root / f"{fullname.removeprefix(PACKAGE)[1:]}.py"
+        file = file.with_suffix(".py")
         return importlib.util.spec_from_file_location(fullname, file) if file.exists() else None
 
 
 @cache
 def plain() -> Capture:
     """The core loaded a second time, from source; the first stays what an import gives."""
-    kept = {name: module for name, module in sys.modules.items() if _is_core(name)}
+    kept = {name: module for name, module in sys.modules.items() if _is_hot(name)}
     for name in kept:
         del sys.modules[name]
     finder = _FromSource()
@@ -72,14 +74,16 @@ def plain() -> Capture:
         return _loaded("plain")
     finally:
         sys.meta_path.remove(finder)
-        for name in [name for name in sys.modules if _is_core(name)]:
+        for name in [name for name in sys.modules if _is_hot(name)]:
             del sys.modules[name]
-        sys.modules.update(kept)
-        cdc.capture = kept[PACKAGE]
+        for name, module in kept.items():
+            sys.modules[name] = module
+            parent, _, child = name.rpartition(".")
+            setattr(sys.modules[parent], child, module)
 
 
-def _is_core(name: str) -> bool:
-    return name == PACKAGE or name.startswith(f"{PACKAGE}.")
+def _is_hot(name: str) -> bool:
+    return name in (PACKAGE, HASH) or name.startswith(f"{PACKAGE}.")
 
 
 def _loaded(form: str) -> Capture:

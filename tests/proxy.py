@@ -19,6 +19,7 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._links: list[socket.socket] = []
         self._is_stalled = threading.Event()
+        self._is_shut = threading.Event()
         self._is_closed = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -37,6 +38,15 @@ class Proxy:
             with suppress(OSError):
                 link.shutdown(socket.SHUT_RDWR)
 
+    def shut(self) -> None:
+        """Close what is open, and whatever comes, at once."""
+        self._is_shut.set()
+        self.cut()
+
+    def open(self) -> None:
+        """After `shut`: new connections pass again."""
+        self._is_shut.clear()
+
     def __enter__(self) -> Proxy:
         return self
 
@@ -51,7 +61,9 @@ class Proxy:
         while not self._is_closed.is_set():
             sources = [self._listener, *([] if self._is_stalled.is_set() else peers)]
             for ready in select.select(sources, [], [], LOOK_SECONDS)[0]:
-                if ready is self._listener:
+                if ready is self._listener and self._is_shut.is_set():
+                    ready.accept()[0].close()
+                elif ready is self._listener:
                     client, server = ready.accept()[0], socket.create_connection(self._server)
                     peers |= {client: server, server: client}
                     self._links += [client, server]

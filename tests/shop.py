@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import secrets
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.connectors import Project
+from tests.connectors import Child, Project, Section, events_of, source_section, wait_until
 from tests.services_plugin import FreshDatabase
 
 TABLE = """create table orders (
@@ -101,3 +103,71 @@ def view_rows(path: Path, query: str = VIEW_QUERY) -> list[tuple[Any, ...]]:
             return connection.execute(query).fetchall()
         except sqlite3.OperationalError:
             return []
+
+
+@dataclass
+class Shop:
+    """A connector over a fresh database with one orders table."""
+
+    project: Project
+    database: FreshDatabase
+    name: str
+    file: Path
+
+    @property
+    def view_file(self) -> Path:
+        return self.project.folder / "views.db"
+
+    def wait_equal(self, child: Child | None = None) -> None:
+        """Until the view holds what the query gives."""
+        wanted = [tuple(row) for row in self.database.execute(QUERY)]
+
+        def differing() -> str:
+            said = child.said if child else ""
+            return f"view {view_rows(self.view_file)}, table {wanted}; {said}"
+
+        def is_equal() -> bool:
+            if view_rows(self.view_file) == wanted:
+                return True
+            assert child is None or child.process.poll() is None, child.said
+            return False
+
+        wait_until(is_equal, differing)
+
+    def events(self) -> list[dict[str, Any]]:
+        return events_of(self.project.load(self.file), f"{self.name}.v1")
+
+    def changes(self) -> list[dict[str, Any]]:
+        topic = f"{self.name}.{self.database.name}.orders"
+        return events_of(self.project.load(self.file), topic)
+
+
+def new_shop(
+    tmp_path: Path, database: FreshDatabase, *, source: Section | None = None, **sections: Any
+) -> Shop:
+    """The table, the schemas and the connector file."""
+    database.execute(TABLE)
+    project, name = Project(tmp_path), f"shop_{secrets.token_hex(4)}"
+    table = f"{database.name}.orders"
+    sections = {"http": {"port": 0}, "log": {"kind": "embedded"}, **sections}
+    if sections["log"]["kind"] == "embedded":
+        sections["registry"] = {"kind": "embedded"}
+    config = {
+        "connector": name,
+        "source": source_section(
+            database.server.address, table, **{**here(database), **(source or {})}
+        ),
+        "streams": streams(project, table, name),
+        "views": views(name),
+        **sections,
+    }
+    return Shop(project, database, name, project.write(config))
+
+
+def here(database: FreshDatabase) -> Section:
+    """`source.start` at the binlog's present end."""
+    if database.execute("select @@version like '%MariaDB%'") == ((1,),):
+        ((gtid,),) = database.execute("select @@gtid_binlog_pos")
+        return {"start": gtid}
+    ((gtids,),) = database.execute("select @@global.gtid_executed")
+    return {"start": gtids.replace("\n", "")}

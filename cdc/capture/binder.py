@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cdc.capture import rows
+from cdc.capture.avro_out import avro_string
 from cdc.capture.checkpoint import Flavor
 from cdc.capture.decoder import BoundTable
 from cdc.capture.description import Description
@@ -72,20 +73,20 @@ class Binder:
 
     def _bound(self, name: str, plan: TablePlan, flavor: Flavor) -> BoundTable:
         key_id, value_id = self._announce(plan.topic, plan.key_schema, plan.value_schema)
-        source = b"".join(map(rows.avro_string, (VERSIONS[flavor], flavor, self.connector)))
+        source = b"".join(map(avro_string, (VERSIONS[flavor], flavor, self.connector)))
         return BoundTable(
             name,
             plan.rows,
             plan.topic,
             (frame(value_id), frame(key_id)),
             source,
-            (rows.avro_string(plan.shape.database), rows.avro_string(plan.shape.table)),
+            (avro_string(plan.shape.database), avro_string(plan.shape.table)),
         )
 
     def avro_file(self, file: str) -> bytes:
         """The binlog file's name as an Avro string."""
         if self._file[0] != file:
-            self._file = (file, rows.avro_string(file))
+            self._file = (file, avro_string(file))
         return self._file[1]
 
     def transaction_frames(self) -> tuple[bytes, bytes]:

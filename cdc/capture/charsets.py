@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable
 
+from cdc.capture.charset_tables import DECODERS, TABLES, table_decoder
 from cdc.errors import DecodeError
 
 BINARY = 63
@@ -56,29 +57,22 @@ _IDS: dict[str, str] = {
 """Character set → its collations' ids. MariaDB's NO PAD collations lie 1024 above."""
 
 _CODECS: dict[str, str] = {
-    "big5": "big5",
     "latin2": "iso8859_2",
     "cp850": "cp850",
     "hp8": "hp_roman8",
     "koi8r": "koi8_r",
     "ascii": "utf_8",
-    "ujis": "euc_jp",
-    "sjis": "shift_jis",
     "cp1251": "cp1251",
-    "hebrew": "iso8859_8",
     "tis620": "tis_620",
     "euckr": "cp949",
     "latin7": "iso8859_13",
-    "koi8u": "koi8_u",
     "gb2312": "gb2312",
-    "greek": "iso8859_7",
     "cp1250": "cp1250",
     "gbk": "gbk",
     "cp1257": "cp1257",
     "latin5": "iso8859_9",
     "utf8mb3": "utf_8",
     "ucs2": "utf_16_be",
-    "cp866": "cp866",
     "macce": "mac_latin2",
     "macroman": "mac_roman",
     "cp852": "cp852",
@@ -88,15 +82,7 @@ _CODECS: dict[str, str] = {
     "cp1256": "cp1256",
     "utf32": "utf_32_be",
     "cp932": "cp932",
-    "eucjpms": "euc_jp",
-    "gb18030": "gb18030",
 }
-
-# MySQL's latin1 is cp1252 whose five undefined bytes stand for themselves.
-_LATIN1 = "".join(
-    bytes([b]).decode("cp1252") if b not in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else chr(b)
-    for b in range(256)
-)
 
 
 def _spread(ids: str) -> list[int]:
@@ -129,8 +115,10 @@ def is_utf8(charset: str) -> bool:
 
 def decoder_of(charset: str) -> Callable[[bytes], str]:
     """A function from a value's bytes to text; it raises UnicodeDecodeError."""
-    if charset == "latin1":
-        return _decode_latin1
+    if charset in TABLES:
+        return table_decoder(charset)
+    if charset in DECODERS:
+        return DECODERS[charset]
     codec = _CODECS.get(charset)
     if codec is None:
         raise DecodeError(
@@ -139,7 +127,3 @@ def decoder_of(charset: str) -> Callable[[bytes], str]:
         )
     decode = codecs.lookup(codec).decode
     return lambda data: decode(data, "strict")[0]
-
-
-def _decode_latin1(data: bytes) -> str:
-    return codecs.charmap_decode(data, "strict", _LATIN1)[0]

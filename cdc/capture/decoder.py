@@ -29,13 +29,19 @@ from cdc.errors import DecodeError
 from cdc.model import ID_HEADER, ORDINAL_BITS, REVISION_HEADER, SEQUENCE_BITS, Output, Record
 
 if cython.compiled:
-    from cython.cimports.cdc.capture.rows import Out, RowPlan, murmur2
+    from cython.cimports.cdc.capture.avro_out import Out
+    from cython.cimports.cdc.capture.rows import RowPlan
+    from cython.cimports.cdc.codec.partition import hash_of
     from cython.cimports.cpython.bytes import PyBytes_AS_STRING
 else:
-    from cdc.capture.rows import Out, RowPlan, murmur2
+    from cdc.capture.avro_out import Out
+    from cdc.capture.rows import RowPlan
+    from cdc.codec.partition import hash_of
 
 TABLE_MAPS_MAX = 10_000
 """Plans kept by the raw bytes of their TABLE_MAP; all are forgotten when there are more."""
+COMMIT_MICROS_MAX = ((1 << 63) - 1) // 1000
+"""Of a time whose nanoseconds have 64 bits, up to the year 2262."""
 FORMAT_DESCRIPTION_BYTES_MIN = binlog.HEADER_BYTES + 2 + 50 + 4 + 1 + 1 + binlog.CHECKSUM_BYTES
 
 _new_record = tuple.__new__
@@ -189,7 +195,7 @@ class Decoder:
             for column in bound_columns(bound):
                 if column.substitutions:
                     counts[bound_name(bound), column.name] += column.substitutions
-        return counts
+        return dict(counts)  # compiled, a subclass of dict would be refused
 
     def _begin(self, start: Checkpoint) -> None:
         self.flavor, self.server = start.flavor, start.server
@@ -265,7 +271,8 @@ class Decoder:
                     kind == 15 and _crc_of_open_file(events, at, end) == _uint(data, end, 4)
                 ):
                     raise self._damaged(f"the checksum of {binlog.name_of(kind)} is wrong")
-            if not flags & 0x20 and kind != 27 and kind != 41:
+            # A dump repeats the file's description, which is as old as the file.
+            if not flags & 0x20 and kind != 15 and kind != 27 and kind != 41:
                 self.server_seconds = _uint(data, at, 4)
             self._event(kind, flags, data, at + 19, end, _uint(data, at + 5, 4), events)
             at += size
@@ -372,6 +379,8 @@ class Decoder:
                 self.commit_micros = int.from_bytes(events[at + 49 : at + 56], "little")
             else:
                 self.commit_micros = immediate & (1 << 55) - 1
+            if self.commit_micros > COMMIT_MICROS_MAX:
+                raise self._damaged(f"a GTID event says {self.commit_micros} µs as its time")
 
     def _mariadb_gtid(self, events: bytes, at: int, end: int, server_id: int) -> None:
         """MariaDB's GTID event is the BEGIN as well, unless its one statement stands alone."""
@@ -519,7 +528,7 @@ class Decoder:
             if len(self.bound_by_map) >= TABLE_MAPS_MAX:
                 self.bound_by_map.clear()
             is_captured = self.binder.captures(*table_of(body))
-            shape = parse_table_map(body, sizes_only=not is_captured)
+            shape = parse_table_map(body, self.flavor, sizes_only=not is_captured)
             bound = self.binder.bind(shape, self.flavor)
             self.bound_by_map[body] = bound
             self.bound_by_name[bound_name(bound)] = bound
@@ -557,7 +566,7 @@ class Decoder:
             raise self._damaged(f"rows of table id {table_id}, which no TABLE_MAP announced,")
         bound = found
         plan = bound.plan
-        if end - at < 3:
+        if end - at < 2 or (data[at] == 0xFC and end - at < 4):
             raise self._damaged("a rows event is too short")
         if (data[at] if data[at] != 0xFC else _uint(data, at + 1, 2)) != plan.count:
             raise self._damaged(f"a rows event of {bound.name} has another number of columns")
@@ -810,7 +819,7 @@ class Decoder:
         self._finish_in(out, bound, row, operation, order)
         if key.n:
             framed_key = key.slice(0, key.n)
-            place = murmur2(key.p, frame, key.n - frame) & 0x7FFFFFFF
+            place = hash_of(key.p, frame, key.n - frame) & 0x7FFFFFFF
         headers = self._headers()
         if header is not None:
             headers.append(header)
@@ -821,7 +830,7 @@ class Decoder:
     def _tombstone(self, bound: BoundTable, key: Out) -> cython.int:
         """The key's last record; Debezium writes one for a table without a key as well."""
         if self.tombstones and "d" not in self.skipped and not self.is_muted:
-            place = murmur2(key.p, 5, key.n - 5) & 0x7FFFFFFF if key.n else 0
+            place = hash_of(key.p, 5, key.n - 5) & 0x7FFFFFFF if key.n else 0
             self._append(bound.topic, place, key.slice(0, key.n) if key.n else None, None, [])
         return 0
 

@@ -12,8 +12,9 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from cdc.capture import opcodes, rows
+from cdc.capture import opcodes
 from cdc.capture import shapes as t
+from cdc.capture.avro_out import Out, avro_string
 from cdc.capture.description import ColumnDescription
 from cdc.capture.types import AvroType, Form, escape_label
 
@@ -82,7 +83,7 @@ def _convert(column: t.Column, form: Form, text: str) -> Any:
 def encode_default(avro: AvroType, default: Any) -> bytes:
     """A default of `default_of` as Avro bytes."""
     base = avro["type"] if isinstance(avro, dict) else avro
-    out = rows.Out(64)
+    out = Out(64)
     if base == "boolean":
         return b"\x01" if default else b"\x00"
     if base in ("int", "long"):
@@ -94,7 +95,7 @@ def encode_default(avro: AvroType, default: Any) -> bytes:
         raw: bytes = default.encode("latin-1")
         out.put(len(raw))
         return out.value() + raw
-    return rows.avro_string(default)
+    return avro_string(default)
 
 
 def _bits(text: str) -> int:

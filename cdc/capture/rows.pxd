@@ -1,19 +1,5 @@
 # Types of rows.py's hot classes, for the compiled form.
-cimport cython
-
-cdef class Out:
-    cdef bytearray buffer
-    cdef unsigned char *p
-    cdef readonly Py_ssize_t size
-    cdef readonly Py_ssize_t n
-
-    cdef int reserve(self, Py_ssize_t more) except? -1
-    cdef void byte(self, unsigned char value) noexcept
-    cdef void varint(self, long long value) noexcept
-    cdef void copy(self, const unsigned char *data, Py_ssize_t at, Py_ssize_t size) noexcept
-    cdef int write(self, bytes data) except? -1
-    cdef bint equals(self, Out other) noexcept
-    cdef bytes slice(self, Py_ssize_t start, Py_ssize_t end)
+from cdc.capture.avro_out cimport Out
 
 cdef class ColumnPlan:
     cdef readonly int kind
@@ -45,5 +31,3 @@ cdef class RowPlan:
         self, const unsigned char *data, Py_ssize_t at, Py_ssize_t end,
         const unsigned char *present, Py_ssize_t present_at) except? -1
     cdef int key(self, Out values, Out out) except? -1
-
-cdef unsigned int murmur2(const unsigned char *data, Py_ssize_t at, Py_ssize_t length) noexcept

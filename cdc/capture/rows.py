@@ -5,29 +5,26 @@
 One source, two forms: plain Python as it stands, or compiled by Cython (types in rows.pxd).
 Where the compiled form needs a pointer, the plain form has the bytes themselves; the few
 places that differ ask `cython.compiled`. Every read is checked against the image's end first:
-the bytes may be hostile. The output buffer always has `SLACK` bytes to spare, which covers any
-value of fixed size, so that only values of variable size ask for room.
+the bytes may be hostile.
 """
 
 from __future__ import annotations
 
 import struct
-import zlib
 from typing import Any
 
 import cython
 
+from cdc.capture.avro_out import avro_string
 from cdc.capture.decimals import decimal_unscaled
-from cdc.capture.json_binary import json_text
+from cdc.capture.variable import variable_value
 from cdc.errors import DecodeError
 
 if cython.compiled:
+    from cython.cimports.cdc.capture.avro_out import Out
     from cython.cimports.cdc.capture.opcodes import (
         BITS,
         BOOLEAN,
-        BYTES,
-        COMPRESSED_BYTES,
-        COMPRESSED_TEXT,
         COPY,
         DATE,
         DATETIME,
@@ -38,28 +35,30 @@ if cython.compiled:
         OLD_DATETIME,
         OLD_TIME,
         OLD_TIMESTAMP,
-        POINT,
         SET,
         SIGNED,
-        SLACK,
-        TEXT,
         TIME,
         TIMESTAMP,
         UNSIGNED,
         UTF8,
-        VECTOR,
         YEAR,
     )
-    from cython.cimports.cpython.bytearray import PyByteArray_AS_STRING
-    from cython.cimports.cpython.bytes import PyBytes_AS_STRING, PyBytes_FromStringAndSize
-    from cython.cimports.libc.string import memcpy
+    from cython.cimports.cdc.capture.temporal import (
+        NO_DATE,
+        days,
+        fraction_micros,
+        old_datetime_packed,
+        old_time_micros,
+        time_micros,
+        write_date,
+        write_two,
+    )
+    from cython.cimports.cpython.bytes import PyBytes_FromStringAndSize
 else:
+    from cdc.capture.avro_out import Out
     from cdc.capture.opcodes import (
         BITS,
         BOOLEAN,
-        BYTES,
-        COMPRESSED_BYTES,
-        COMPRESSED_TEXT,
         COPY,
         DATE,
         DATETIME,
@@ -70,17 +69,23 @@ else:
         OLD_DATETIME,
         OLD_TIME,
         OLD_TIMESTAMP,
-        POINT,
         SET,
         SIGNED,
-        SLACK,
-        TEXT,
         TIME,
         TIMESTAMP,
         UNSIGNED,
         UTF8,
-        VECTOR,
         YEAR,
+    )
+    from cdc.capture.temporal import (
+        NO_DATE,
+        days,
+        fraction_micros,
+        old_datetime_packed,
+        old_time_micros,
+        time_micros,
+        write_date,
+        write_two,
     )
 
 MEMO_MAX = 4096
@@ -88,133 +93,6 @@ MEMO_MAX = 4096
 KEY_COLUMNS_MAX = 64
 UNAVAILABLE = b"__debezium_unavailable_value"
 """Debezium's word for a value that the row image doesn't hold."""
-VALUE_BYTES_MAX = 1 << 30
-"""Inflated size of one compressed value: MySQL's own bound for a packet."""
-
-
-def avro_string(text: str) -> bytes:
-    """A string as Avro writes it: length, UTF-8."""
-    data = text.encode()
-    out = Out(len(data) + SLACK)
-    out.put(len(data))
-    out.write(data)
-    return out.value()
-
-
-@cython.cclass
-class Out:
-    """A growing buffer that Avro is written into."""
-
-    def __init__(self, size: int) -> None:
-        self.buffer = bytearray(size)
-        self.size = size
-        self.n = 0
-        self._point()
-
-    def _point(self) -> None:
-        if cython.compiled:
-            self.p = cython.cast(cython.p_uchar, PyByteArray_AS_STRING(self.buffer))
-        else:
-            self.p = self.buffer
-
-    @cython.cfunc
-    @cython.exceptval(-1)
-    def reserve(self, more: cython.Py_ssize_t) -> cython.int:
-        """Make room for `more` bytes and the slack."""
-        if self.n + more + SLACK > self.size:
-            self.size = 2 * (self.n + more + SLACK)
-            grown = bytearray(self.size)
-            grown[: self.n] = self.buffer[: self.n]
-            self.buffer = grown
-            self._point()
-        return 0
-
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def byte(self, value: cython.uchar) -> cython.void:
-        self.p[self.n] = value
-        self.n += 1
-
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def varint(self, value: cython.longlong) -> cython.void:
-        """A zigzag varint, Avro's int and long; at most 10 bytes."""
-        u: cython.ulonglong
-        if cython.compiled:
-            u = (cython.cast(cython.ulonglong, value) << 1) ^ cython.cast(
-                cython.ulonglong, value >> 63
-            )
-        else:
-            u = (value << 1 ^ value >> 63) & 0xFFFFFFFFFFFFFFFF
-        while u > 0x7F:
-            self.p[self.n] = cython.cast(cython.uchar, u & 0x7F | 0x80)
-            self.n += 1
-            u >>= 7
-        self.p[self.n] = cython.cast(cython.uchar, u)
-        self.n += 1
-
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def copy(
-        self, data: cython.p_const_uchar, at: cython.Py_ssize_t, size: cython.Py_ssize_t
-    ) -> cython.void:
-        """Bytes as they are; the caller has reserved the room."""
-        if cython.compiled:
-            memcpy(self.p + self.n, data + at, size)
-        else:
-            self.buffer[self.n : self.n + size] = data[at : at + size]
-        self.n += size
-
-    @cython.cfunc
-    @cython.exceptval(-1)
-    def write(self, data: bytes) -> cython.int:
-        """Bytes as they are, with the room they need."""
-        size: cython.Py_ssize_t = len(data)
-        self.reserve(size)
-        if cython.compiled:
-            memcpy(self.p + self.n, PyBytes_AS_STRING(data), size)
-        else:
-            self.buffer[self.n : self.n + size] = data
-        self.n += size
-        return 0
-
-    @cython.cfunc
-    def slice(self, start: cython.Py_ssize_t, end: cython.Py_ssize_t) -> bytes:
-        if cython.compiled:
-            return PyBytes_FromStringAndSize(
-                cython.cast(cython.p_char, self.p) + start, end - start
-            )
-        return bytes(self.buffer[start:end])
-
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def equals(self, other: Out) -> cython.bint:
-        """True if both hold the same bytes."""
-        i: cython.Py_ssize_t
-        if self.n != other.n:
-            return False
-        for i in range(self.n):  # noqa: SIM110  # a generator would be an object per byte
-            if self.p[i] != other.p[i]:
-                return False
-        return True
-
-    def put(self, value: int) -> None:
-        """A varint, with the room it needs."""
-        self.reserve(0)
-        self.varint(value)
-
-    def text(self, value: str) -> None:
-        """An Avro string."""
-        data = value.encode()
-        self.put(len(data))
-        self.write(data)
-
-    def value(self) -> bytes:
-        """All that was written."""
-        return self.slice(0, self.n)
-
-    def clear(self) -> None:
-        self.n = 0
 
 
 @cython.cclass
@@ -432,6 +310,7 @@ def _value(
     kind: cython.int = column.kind
     size: cython.Py_ssize_t = column.size
     length: cython.Py_ssize_t
+    micros: cython.longlong
     if at + size > end:
         raise plan._short(at + size, end)
     if kind == SIGNED:
@@ -454,17 +333,17 @@ def _value(
     elif kind == DECIMAL:
         _decimal(plan, column, data, at, out)
     elif kind == DATETIME:
-        _moment(plan, column, _datetime_packed(data, at), _fraction(data, at + 5, column.a), out)
+        micros = fraction_micros(_big(data, at + 5, size - 5), column.a)
+        _moment(plan, column, _big(data, at, 5) - 0x8000000000, micros, out)
     elif kind == TIMESTAMP:
-        _timestamp(
-            plan, column, _big(data, at, 4), _fraction(data, at + 4, column.a), column.a, out
-        )
+        micros = fraction_micros(_big(data, at + 4, size - 4), column.a)
+        _timestamp(plan, column, _big(data, at, 4), micros, column.a, out)
     elif kind == ENUM:
         _enum(plan, column, _little(data, at, size), out)
     elif kind == DATE:
         _date(plan, column, _little(data, at, 3), out)
     elif kind == TIME:
-        out.varint(_time_micros(data, at, size, column.a))
+        out.varint(time_micros(_big(data, at, size), size, column.a))
     elif kind == YEAR:
         out.varint(1900 + data[at] if data[at] else 0)
     elif kind == BOOLEAN:
@@ -480,15 +359,15 @@ def _value(
     elif kind == OLD_TIMESTAMP:
         _timestamp(plan, column, _little(data, at, 4), 0, 0, out)
     elif kind == OLD_DATETIME:
-        _moment(plan, column, _old_datetime_packed(_little(data, at, 8)), 0, out)
+        _moment(plan, column, old_datetime_packed(_little(data, at, 8)), 0, out)
     elif kind == OLD_TIME:
-        out.varint(_old_time_micros(_signed(data, at, 3)))
+        out.varint(old_time_micros(_signed(data, at, 3)))
     else:
         length = _little(data, at, size)
         at += size
         if length < 0 or length > end - at:
             raise plan._short(at + length, end)
-        _bulk(plan, column, _bytes(data, at, length), out)
+        _variable(plan, column, _bytes(data, at, length), out)
         return at + length
     return at + size
 
@@ -578,12 +457,12 @@ def _substitute(column: ColumnPlan, out: Out) -> cython.bint:
 
 @cython.cfunc
 def _date(plan: RowPlan, column: ColumnPlan, packed: cython.longlong, out: Out) -> cython.int:
-    days: cython.longlong = _days(packed >> 9, packed >> 5 & 15, packed & 31)
-    if days == NO_DATE:
+    day: cython.longlong = days(packed >> 9, packed >> 5 & 15, packed & 31)
+    if day == NO_DATE:
         if not _substitute(column, out):
             out.byte(0)
     else:
-        out.varint(days)
+        out.varint(day)
     return 0
 
 
@@ -593,16 +472,16 @@ def _moment(
 ) -> cython.int:
     """A DATETIME, packed as year*13+month, day, hour, minute, second."""
     year_month: cython.longlong = packed >> 22
-    days: cython.longlong = NO_DATE
+    day: cython.longlong = NO_DATE
     seconds: cython.longlong
     if packed >= 0:
-        days = _days(year_month // 13, year_month % 13, packed >> 17 & 31)
-    if days == NO_DATE:
+        day = days(year_month // 13, year_month % 13, packed >> 17 & 31)
+    if day == NO_DATE:
         if not _substitute(column, out):
             out.byte(0)
         return 0
     seconds = (packed >> 12 & 31) * 3600 + (packed >> 6 & 63) * 60 + (packed & 63)
-    seconds += days * 86400
+    seconds += day * 86400
     out.varint(seconds * column.b + (micros if column.b == 1000000 else micros // 1000))
     return 0
 
@@ -622,13 +501,13 @@ def _timestamp(
     if seconds == 0 and _substitute(column, out):  # '0000-00-00 00:00:00'
         return 0
     out.varint(20 + (digits + 1 if digits else 0))
-    _write_date(out, seconds // 86400)
+    write_date(out, seconds // 86400)
     out.byte(0x54)
-    _write_two(out, second // 3600)
+    write_two(out, second // 3600)
     out.byte(0x3A)
-    _write_two(out, second // 60 % 60)
+    write_two(out, second // 60 % 60)
     out.byte(0x3A)
-    _write_two(out, second % 60)
+    write_two(out, second % 60)
     if digits:
         out.byte(0x2E)
         i = 100000
@@ -670,63 +549,38 @@ def _set(plan: RowPlan, column: ColumnPlan, bits: int, out: Out) -> None:
     out.write(value)
 
 
-def _bulk(plan: RowPlan, column: ColumnPlan, value: bytes, out: Out) -> None:
-    """Values of variable size that need more than a copy."""
-    kind = column.kind
-    if kind in (COMPRESSED_BYTES, COMPRESSED_TEXT):
-        value = _inflate(value, plan.table, column.name)
-    if kind in (TEXT, COMPRESSED_TEXT):
-        try:
-            out.text(column.table(value))
-        except UnicodeError:
-            raise plan._undecodable(column, value) from None
-    elif kind in (BYTES, COMPRESSED_BYTES):
-        if len(value) < column.a:  # BINARY loses its trailing zeros in the binlog
-            value = value + bytes(column.a - len(value))
-        out.put(len(value))
-        out.write(value)
-    elif kind == JSON:
-        if not value and _substitute(column, out):
-            return
-        try:
-            out.text(json_text(value))
-        except DecodeError as error:
-            raise DecodeError(
-                f"column {column.name} of {plan.table}: {error.message}", hint=error.hint
-            ) from error
-    elif kind == VECTOR:
-        count = len(value) // 4
-        if count:
-            out.put(count)
-            out.write(value[: 4 * count])
-        out.put(0)
-    else:
-        _geometry(plan, column, value, out)
-
-
-def _geometry(plan: RowPlan, column: ColumnPlan, value: bytes, out: Out) -> None:
-    """SRID, then WKB; a point's coordinates come first."""
-    if len(value) < 4 or (column.kind == POINT and len(value) < 25):
-        if not _substitute(column, out):
-            raise DecodeError(
-                f"column {column.name} of {plan.table} holds a geometry of {len(value)} bytes",
-                hint="correct the row at the source, or leave the column out",
-            )
+def _variable(plan: RowPlan, column: ColumnPlan, value: bytes, out: Out) -> None:
+    """A value of variable size that needs more than a copy."""
+    try:
+        encoded = variable_value(column.kind, value, column.a, column.table)
+    except UnicodeError:
+        raise plan._undecodable(column, value) from None
+    except DecodeError as error:
+        raise DecodeError(
+            f"column {column.name} of {plan.table}: {error.message}", hint=error.hint
+        ) from error
+    if encoded is not None:
+        out.write(encoded)
+    elif _substitute(column, out):
         return
-    srid = int.from_bytes(value[:4], "little", signed=True)
-    wkb = value[4:]
-    if column.kind == POINT:
-        big = wkb[0] == 0
-        x, y = struct.unpack(">dd" if big else "<dd", wkb[5:21])
-        out.write(struct.pack("<dd", x, y))
-        out.put(1)
-    out.put(len(wkb))
-    out.write(wkb)
-    if srid:
-        out.put(1)
-        out.put(srid)
+    elif column.kind == JSON:
+        out.write(avro_string("null"))  # JSON's own
     else:
-        out.put(0)
+        raise DecodeError(
+            f"column {column.name} of {plan.table} is NOT NULL, but holds no value ({len(value)}"
+            " bytes)",
+            hint="correct the row at the source, or leave the column out",
+        )
+
+
+@cython.cfunc
+@cython.exceptval(check=False)
+def _power(exponent: cython.longlong) -> cython.longlong:
+    value: cython.longlong = 1
+    while exponent > 0:
+        value *= 10
+        exponent -= 1
+    return value
 
 
 @cython.cfunc
@@ -819,213 +673,3 @@ def _bytes(data: cython.p_const_uchar, at: cython.Py_ssize_t, size: cython.Py_ss
     if cython.compiled:
         return PyBytes_FromStringAndSize(cython.cast(cython.p_const_char, data) + at, size)
     return bytes(data[at : at + size])
-
-
-@cython.cfunc
-@cython.inline
-@cython.exceptval(check=False)
-def _fraction(
-    data: cython.p_const_uchar, at: cython.Py_ssize_t, digits: cython.longlong
-) -> cython.longlong:
-    """Microseconds of a fraction of `digits` digits."""
-    if digits == 0:
-        return 0
-    if digits <= 2:
-        return _big(data, at, 1) * 10000
-    if digits <= 4:
-        return _big(data, at, 2) * 100
-    return _big(data, at, 3)
-
-
-@cython.cfunc
-@cython.inline
-@cython.exceptval(check=False)
-def _datetime_packed(data: cython.p_const_uchar, at: cython.Py_ssize_t) -> cython.longlong:
-    return _big(data, at, 5) - 0x8000000000
-
-
-@cython.cfunc
-@cython.inline
-@cython.exceptval(check=False)
-def _time_micros(
-    data: cython.p_const_uchar,
-    at: cython.Py_ssize_t,
-    size: cython.Py_ssize_t,
-    digits: cython.longlong,
-) -> cython.longlong:
-    """A TIME: one signed number of whole part and fraction, biased so that it sorts as bytes."""
-    bits: cython.longlong = 8 * (size - 3)
-    packed: cython.longlong = _big(data, at, size) - (
-        cython.cast(cython.longlong, 1) << (bits + 23)
-    )
-    negative: cython.bint = packed < 0
-    whole: cython.longlong
-    fraction: cython.longlong
-    if negative:
-        packed = -packed
-    whole = packed >> bits
-    fraction = packed & ((cython.cast(cython.longlong, 1) << bits) - 1)
-    if digits <= 2:
-        fraction *= 10000
-    elif digits <= 4:
-        fraction *= 100
-    whole = ((whole >> 12 & 1023) * 3600 + (whole >> 6 & 63) * 60 + (whole & 63)) * 1000000
-    whole += fraction
-    return -whole if negative else whole
-
-
-@cython.cfunc
-@cython.exceptval(check=False)
-def _old_time_micros(number: cython.longlong) -> cython.longlong:
-    """The format before 5.6: hhmmss as a decimal number."""
-    positive: cython.longlong = -number if number < 0 else number
-    seconds: cython.longlong = (
-        positive // 10000 * 3600 + positive // 100 % 100 * 60 + positive % 100
-    )
-    return (-seconds if number < 0 else seconds) * 1000000
-
-
-@cython.cfunc
-@cython.exceptval(check=False)
-def _old_datetime_packed(number: cython.longlong) -> cython.longlong:
-    """The format before 5.6, YYYYMMDDhhmmss as a decimal number, packed as today's; -1 if none."""
-    if number < 0 or number > 99991231235959:
-        return -1
-    date: cython.longlong = number // 1000000
-    time: cython.longlong = number % 1000000
-    packed: cython.longlong = date // 10000 * 13 + date // 100 % 100
-    if date // 100 % 100 > 12 or date % 100 > 31:
-        return -1
-    if time // 10000 > 23 or time // 100 % 100 > 59 or time % 100 > 59:
-        return -1
-    packed = packed << 5 | date % 100
-    return packed << 17 | time // 10000 << 12 | time // 100 % 100 << 6 | time % 100
-
-
-NO_DATE = -(1 << 40)
-
-
-@cython.cfunc
-@cython.exceptval(check=False)
-def _days(year: cython.longlong, month: cython.longlong, day: cython.longlong) -> cython.longlong:
-    """Days since 1970-01-01 of a proleptic Gregorian date; NO_DATE for what is no date."""
-    if month < 1 or month > 12 or day < 1 or day > 31:
-        return NO_DATE
-    if day > 28:
-        if month == 2:
-            if day > 29 or year % 4 or (year % 100 == 0 and year % 400):
-                return NO_DATE
-        elif day == 31 and (month == 4 or month == 6 or month == 9 or month == 11):
-            return NO_DATE
-    # Years that begin in March have their leap day at the end; 400 years are 146,097 days.
-    era: cython.longlong
-    if month <= 2:
-        year -= 1
-        month += 12
-    era = (year if year >= 0 else year - 399) // 400
-    year -= era * 400
-    return (
-        era * 146097
-        + year * 365
-        + year // 4
-        - year // 100
-        + (153 * (month - 3) + 2) // 5
-        + (day - 1)
-        - 719468
-    )
-
-
-@cython.cfunc
-@cython.exceptval(check=False)
-def _write_two(out: Out, value: cython.longlong) -> cython.void:
-    out.byte(0x30 + value // 10)
-    out.byte(0x30 + value % 10)
-
-
-@cython.cfunc
-@cython.exceptval(check=False)
-def _write_date(out: Out, days: cython.longlong) -> cython.void:
-    """YYYY-MM-DD of days since 1970-01-01, which are not negative: TIMESTAMP begins there."""
-    z: cython.longlong = days + 719468
-    era: cython.longlong = z // 146097
-    doe: cython.longlong = z - era * 146097
-    yoe: cython.longlong = (doe - doe // 1460 + doe // 36524 - doe // 146096) // 365
-    doy: cython.longlong = doe - (365 * yoe + yoe // 4 - yoe // 100)
-    mp: cython.longlong = (5 * doy + 2) // 153
-    month: cython.longlong = mp + 3 if mp < 10 else mp - 9
-    year: cython.longlong = yoe + era * 400 + (1 if month <= 2 else 0)
-    _write_two(out, year // 100)
-    _write_two(out, year % 100)
-    out.byte(0x2D)
-    _write_two(out, month)
-    out.byte(0x2D)
-    _write_two(out, doy - (153 * mp + 2) // 5 + 1)
-
-
-@cython.cfunc
-@cython.exceptval(check=False)
-def _power(exponent: cython.longlong) -> cython.longlong:
-    value: cython.longlong = 1
-    while exponent > 0:
-        value *= 10
-        exponent -= 1
-    return value
-
-
-def _inflate(value: bytes, table: str, column: str) -> bytes:
-    """A value of a MariaDB COMPRESSED column: header, length if compressed, zlib stream."""
-    if not value:
-        return value
-    if not value[0] & 0x80:
-        return value[1:]
-    size_bytes = value[0] & 0x07
-    size = int.from_bytes(value[1 : 1 + size_bytes], "big")
-    wbits = -zlib.MAX_WBITS if value[0] & 0x08 else zlib.MAX_WBITS
-    try:
-        if size > VALUE_BYTES_MAX:
-            raise zlib.error(f"{size} bytes announced")
-        inflated = zlib.decompressobj(wbits).decompress(value[1 + size_bytes :], size + 1)
-        if len(inflated) != size:
-            raise zlib.error(f"{len(inflated)} bytes instead of {size}")
-    except zlib.error as error:
-        raise DecodeError(
-            f"column {column} of {table} holds a compressed value that can't be inflated: {error}",
-            hint="the binlog is damaged; check the source's disk",
-        ) from error
-    return inflated
-
-
-@cython.cfunc
-@cython.exceptval(check=False)
-def murmur2(
-    data: cython.p_const_uchar, at: cython.Py_ssize_t, length: cython.Py_ssize_t
-) -> cython.uint:
-    """The same function as codec/partition.py, which is its tested reference."""
-    if not cython.compiled:
-        from cdc.codec.partition import murmur2 as plain
-
-        return plain(bytes(data[at : at + length]))
-    m: cython.uint = 0x5BD1E995
-    h: cython.uint = 0x9747B28C ^ cython.cast(cython.uint, length)
-    k: cython.uint
-    i: cython.Py_ssize_t = 0
-    while length - i >= 4:
-        k = data[at + i] | data[at + i + 1] << 8 | data[at + i + 2] << 16
-        k |= cython.cast(cython.uint, data[at + i + 3]) << 24
-        k *= m
-        k ^= k >> 24
-        k *= m
-        h *= m
-        h ^= k
-        i += 4
-    if length - i == 3:
-        h ^= cython.cast(cython.uint, data[at + i + 2]) << 16
-    if length - i >= 2:
-        h ^= cython.cast(cython.uint, data[at + i + 1]) << 8
-    if length - i >= 1:
-        h ^= data[at + i]
-        h *= m
-    h ^= h >> 13
-    h *= m
-    h ^= h >> 15
-    return h

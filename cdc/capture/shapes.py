@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from cdc.capture.charsets import BINARY, charset_of, decoder_of
+from cdc.capture.checkpoint import Flavor
 from cdc.errors import DecodeError
 
 # Column type codes, as in the protocol.
@@ -48,10 +49,12 @@ STRING: Final = 254
 GEOMETRY: Final = 255
 
 _NUMERIC: Final = frozenset({TINY, SHORT, INT24, LONG, LONGLONG, FLOAT, DOUBLE, NEWDECIMAL, YEAR})
-_TEXT: Final = frozenset(
+_STRINGS: Final = frozenset(
     {STRING, VAR_STRING, VARCHAR, BLOB, TINY_BLOB, MEDIUM_BLOB, LONG_BLOB,
      VARCHAR_COMPRESSED, BLOB_COMPRESSED}
 )  # fmt: skip
+# Each server counts one more type among the columns with a collation.
+_WITH_COLLATION: Final = {"mysql": _STRINGS | {VECTOR}, "mariadb": _STRINGS | {GEOMETRY}}
 
 _META_BYTES: Final = {
     FLOAT: 1, DOUBLE: 1, VARCHAR: 2, BIT: 2, TIMESTAMP2: 1, DATETIME2: 1, TIME2: 1,
@@ -170,7 +173,7 @@ def _names_in(cursor: _Cursor) -> tuple[str, str]:
     return database, table
 
 
-def parse_table_map(body: bytes, *, sizes_only: bool = False) -> Shape:
+def parse_table_map(body: bytes, flavor: Flavor, *, sizes_only: bool = False) -> Shape:
     """The shape in a TABLE_MAP event's body, from after the table id and flags.
 
     With `sizes_only` the optional metadata is left out: enough to step over rows, and nothing
@@ -191,7 +194,7 @@ def parse_table_map(body: bytes, *, sizes_only: bool = False) -> Shape:
 
     kinds = [column[0] for column in raw]
     unsigned = _signedness(optional.get(_SIGNEDNESS), kinds)
-    collations = _collations(optional, kinds)
+    collations = _collations(optional, kinds, flavor)
     names = _names(optional.get(_COLUMN_NAME), count)
     labels = _labels(optional, kinds, collations)
     geometry = _per_kind(optional.get(_GEOMETRY_TYPE), kinds, GEOMETRY)
@@ -262,10 +265,10 @@ def _signedness(data: bytes | None, kinds: list[int]) -> list[bool]:
     return unsigned
 
 
-def _collations(optional: dict[int, bytes], kinds: list[int]) -> list[int]:
+def _collations(optional: dict[int, bytes], kinds: list[int], flavor: Flavor) -> list[int]:
     """Collation id by column; 0 where there is none."""
     found = [0] * len(kinds)
-    text = [i for i, kind in enumerate(kinds) if kind in _TEXT]
+    text = [i for i, kind in enumerate(kinds) if kind in _WITH_COLLATION[flavor]]
     labelled = [i for i, kind in enumerate(kinds) if kind in (ENUM, SET)]
     for columns, default_field, each_field in (
         (text, _DEFAULT_CHARSET, _COLUMN_CHARSET),
@@ -281,7 +284,9 @@ def _collations(optional: dict[int, bytes], kinds: list[int]) -> list[int]:
                     found[columns[nth]] = collation
         elif each_field in optional:
             each = list(_Cursor(optional[each_field]).lengths())
-            for i, collation in zip(columns, each, strict=False):
+            if len(each) != len(columns):
+                raise damaged(f"it has {len(each)} collations for {len(columns)} columns")
+            for i, collation in zip(columns, each, strict=True):
                 found[i] = collation
     return found
 

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cdc.capture import opcodes, rows
+from cdc.capture import opcodes
 from cdc.capture import shapes as t
+from cdc.capture.avro_out import avro_string
 from cdc.capture.charsets import decoder_of, is_utf8
 from cdc.capture.decimals import decimal_bytes
 from cdc.capture.description import ColumnDescription
@@ -164,7 +165,7 @@ def _enum(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings
     avro = named(
         "string", "io.debezium.data.Enum", **{"connect.parameters": {"allowed": ",".join(labels)}}
     )
-    table = [rows.avro_string("")] + [rows.avro_string(label) for label in labels]
+    table = [avro_string("")] + [avro_string(label) for label in labels]
     return Form(opcodes.ENUM, avro, column.length, table=table)
 
 

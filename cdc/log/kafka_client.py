@@ -98,10 +98,12 @@ class Faults:
 
 
 class _ClientLog:
-    """librdkafka's log lines; what matters among them is also raised, so none is loud."""
+    """librdkafka's log lines: several a second for a broker that is away.
+
+    What matters among them is also raised, so they are for looking into things only."""
 
     def log(self, level: int, message: str, *args: object) -> None:
-        _log.log(logging.INFO if level >= logging.ERROR else logging.DEBUG, message, *args)
+        _log.debug(message, *args)
 
 
 @dataclass(frozen=True, slots=True)

@@ -103,6 +103,8 @@ class StageMetrics:
         self._reason = ""
         self._connected_since: float | None = None
         self._seen_at: float | None = None
+        self._is_seen_anew = False
+        """Whether the connection that is being made, or is there, has seen something."""
         self._lag_then = 0.0
         self._lag_records: int | None = None
         self._last_event: float | None = None
@@ -164,6 +166,7 @@ class StageMetrics:
         lag = max(0.0, (self._clock.wall() if now is None else now) - source_time_seconds)
         with self._lock:
             self._lag_then = lag
+            self._is_seen_anew = True
             self._seen_at = self._clock.monotonic()
 
     def heartbeat(self) -> None:
@@ -241,10 +244,12 @@ class StageMetrics:
             self._state, self._reason = state, reason
             if not is_connected:
                 self._connected_since = None
+                self._is_seen_anew = False
             elif self._connected_since is None:
                 self._connected_since = self._clock.wall()
-                # Until the source says something, silence counts from here.
-                self._seen_at = None
+                if not self._is_seen_anew:
+                    # Until the source says something, silence counts from here.
+                    self._seen_at = None
 
     # What others read
 

@@ -160,6 +160,14 @@ def _order_findings(
             " change topic has one partition",
             "take all columns of the table's key into the stream's, or keep one partition",
         )
+    elif "key_change" in rule.on and any(source.is_before for source in key.values()):
+        yield Finding(
+            "warning",
+            f"{path}.key",
+            f"{rule.event} goes to the old key, and a changed key is told at the new one: it keeps"
+            " its order with the old key's events only while the change topic has one partition",
+            f"keep one partition for the change topic of {rule.from_}",
+        )
 
 
 def _several_tables(path: str, stream: StreamSettings) -> Iterator[Finding]:

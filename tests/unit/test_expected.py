@@ -11,7 +11,9 @@ from cdc.capture.settings import ChangeEventSettings
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 
-@pytest.mark.parametrize(("name", "flavor"), [("gstream2", "mysql"), ("mariadb/gmaria5", "mariadb")])
+@pytest.mark.parametrize(
+    ("name", "flavor"), [("gstream2", "mysql"), ("mariadb/gmaria5", "mariadb")]
+)
 def test_schemas_expected_from_the_catalogue_are_those_that_debezium_registered(name, flavor):
     tables = json.loads((GOLDEN / f"{name}.tables.json").read_text())
     registered = json.loads((GOLDEN / f"{name}.schemas.json").read_text()).values()
