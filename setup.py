@@ -1,9 +1,9 @@
 """Builds the hot modules with Cython where a C compiler is there; they run without as well."""
 
 import os
-from pathlib import Path
 
 from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
 
 COMPILED = [
     "cdc/capture/avro_out.py",
@@ -15,6 +15,19 @@ COMPILED = [
 ]
 
 
+class BuildIfPossible(build_ext):
+    """Compiles all of the hot modules, or none: a module alone would find the others' C missing."""
+
+    def run(self) -> None:
+        try:
+            super().run()
+        # Whatever a missing or broken compiler raises, differently with each setuptools; also
+        # `optional=True`, which exists for this, doesn't survive cythonize.
+        except Exception as error:  # noqa: BLE001
+            print(f"warning: not compiled, the plain form will run: {error}")  # noqa: T201
+            self.extensions = []
+
+
 def extensions() -> list[Extension]:
     """The compiled forms; `CDC_PLAIN=1` leaves them out."""
     if os.environ.get("CDC_PLAIN"):
@@ -24,11 +37,15 @@ def extensions() -> list[Extension]:
     except ImportError:
         return []
     modules = [
-        Extension(path[:-3].replace("/", "."), [path], extra_compile_args=["-O3"], optional=True)
+        Extension(path[:-3].replace("/", "."), [path], extra_compile_args=["-O3"])
         for path in COMPILED
-        if Path(path).exists()
     ]
     return cythonize(modules, compiler_directives={"language_level": "3"})
 
 
-setup(ext_modules=extensions())
+setup(
+    ext_modules=extensions(),
+    cmdclass={"build_ext": BuildIfPossible},
+    # On all cores: it is most of the time of a first `make demo`.
+    options={"build_ext": {"parallel": os.cpu_count() or 1}},
+)

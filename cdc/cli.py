@@ -177,11 +177,13 @@ def decode(
 ) -> None:
     """Binlog files, read as one stream, to change events; no server is needed."""
     from cdc.capture.settings import parse_settings
+    from cdc.collecting import collect_seldom
     from cdc.config import FileSource
     from cdc.decoding import Decoding
     from cdc.patterns import TablePatterns
     from cdc.wiring import read_descriptions
 
+    collect_seldom()
     config = _load(config_file) if config_file else None
     merged = {**(config.change_events if config else {}), **_settings(options)}
     settings, faults = parse_settings(merged)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import threading
@@ -15,6 +14,7 @@ import structlog
 
 import cdc
 from cdc.capture import is_compiled
+from cdc.collecting import collect_seldom
 from cdc.config import ConnectorConfig
 from cdc.config.source import ServerSource
 from cdc.console import discovery
@@ -26,8 +26,6 @@ from cdc.wiring import stages_of
 
 QUIET_HEARTBEATS = 3
 """So many heartbeats may fail to come before silence counts as lag."""
-
-GC_THRESHOLDS = (200_000, 20, 20)
 
 logger = structlog.get_logger()
 
@@ -42,7 +40,7 @@ def running(
             "running the plain form of the hot path, which is many times slower",
             fix="install a C compiler and Cython, then build again with `make setup`",
         )
-    _collect_seldom()
+    collect_seldom()
     heartbeat = config.source.heartbeat_seconds if isinstance(config.source, ServerSource) else 5.0
     metrics = Metrics(
         config.connector,
@@ -60,14 +58,6 @@ def running(
         finally:
             supervisor.stop.set()
             supervisor.join()
-
-
-def _collect_seldom() -> None:
-    """Batches make many objects that live for one batch and hold no cycles.
-
-    With Python's own thresholds, looking for cycles among them takes half of capture's time."""
-    gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
 
 
 class Running:
