@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from cdc.capture import is_compiled
 from cdc.errors import CdcError
 from cdc.observe import configure_logging
 
-click.rich_click.USE_MARKDOWN = False
+click.rich_click.TEXT_MARKUP = "ansi"
 click.rich_click.SHOW_ARGUMENTS = True
 
 EXIT_FAILED, EXIT_USAGE = 1, 2
@@ -37,9 +37,6 @@ def main() -> None:
     except CdcError as error:
         click.echo(f"cdc: {error}", err=True)
         sys.exit(error.exit_code)
-    except BrokenPipeError:  # `cdc tail … | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
 
 
 def _version() -> str:
@@ -241,7 +238,8 @@ def tail(topic: str, file: Path, last: int | None, as_json: bool, no_follow: boo
 
     config = _load(file)
     console = Console(highlight=False, soft_wrap=True)
-    with _log_and_registry(config) as (log, registry):
+    # Ctrl-C is how following ends.
+    with suppress(KeyboardInterrupt), _log_and_registry(config) as (log, registry):
         wait_seconds = 0.5 if no_follow else float("inf")
         for event in tail_topic(log, registry, topic, last=last, wait_seconds=wait_seconds):
             if as_json:

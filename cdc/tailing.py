@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -10,11 +11,15 @@ from rich.console import Console
 from rich.text import Text
 
 from cdc.codec.avro import SchemaCache
-from cdc.errors import CdcError, RegistryError, SchemaError
+from cdc.errors import CdcError, LogError, RegistryError, SchemaError
 from cdc.findings import nearest
 from cdc.model import REVISION_HEADER, Message, Offsets, Revision
 from cdc.ports import Log, Registry
 from cdc.rendering import readable
+
+LAST_STEP_OFFSETS = 64
+LAST_STEP_FACTOR = 8
+"""How far before the end `--last` looks first, and how much further each time."""
 
 
 def tail(
@@ -23,16 +28,47 @@ def tail(
     """Events of a topic as JSON values: the `last` ones of each partition, then what comes.
 
     Ends when nothing new came for `wait_seconds`."""
-    topics = log.topics()
-    if topic not in topics:
-        raise CdcError(f"there is no topic {topic}", hint=nearest(topic, topics))
-    ends = log.end_offsets(topic)
+    try:
+        ends = log.end_offsets(topic)
+    except LogError as missing:
+        topics = log.topics()
+        if topic in topics:
+            raise
+        hint = nearest(topic, topics) or "the log has no topics yet: `cdc run` creates them"
+        raise CdcError(f"there is no topic {topic}", hint=hint) from missing
+    schemas = SchemaCache(registry)
     start: Offsets = {}
     if last is not None:
-        start = {place: max(0, end - last) for place, end in ends.items()}
-    schemas = SchemaCache(registry)
+        tails = _last(log, topic, ends, last)
+        for place in sorted(tails):
+            for message in tails[place]:
+                yield shown(message, schemas)
+        start = {**ends, **{place: kept[-1].offset + 1 for place, kept in tails.items() if kept}}
     for message in log.follow(topic, start, wait_seconds=wait_seconds):
         yield shown(message, schemas)
+
+
+def _last(
+    log: Log, topic: str, ends: Offsets, count: int
+) -> Mapping[tuple[str, int], deque[Message]]:
+    """The last `count` messages of each partition.
+
+    Offsets have gaps (transactions' markers, compaction), so it looks further and further back."""
+    back = count + LAST_STEP_OFFSETS
+    while True:
+        tails: dict[tuple[str, int], deque[Message]] = {at: deque(maxlen=count) for at in ends}
+        start = {at: max(0, end - back) for at, end in ends.items()}
+        try:
+            for message in log.follow(topic, start if any(start.values()) else {}, wait_seconds=0):
+                tails[message.topic, message.partition].append(message)
+        except LogError:  # retention took the place to start at
+            if not any(start.values()):
+                raise
+            back = max(ends.values())
+            continue
+        if all(len(tails[at]) == count or not start[at] for at in ends):
+            return tails
+        back *= LAST_STEP_FACTOR
 
 
 def shown(message: Message, schemas: SchemaCache) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -58,6 +59,9 @@ FIRST_SCHEMA_ID = 1
 
 SCHEMAS_WAIT_SECONDS = 60.0
 """How long a view waits at start for its events' schemas, at least."""
+
+LAG_EVERY_SECONDS = 1.0
+"""How often a reader is asked how many records it has still to read."""
 
 logger = structlog.get_logger()
 
@@ -348,11 +352,16 @@ def _topic_source(
     stop: threading.Event,
     alive: Callable[[], None],
 ) -> TopicSource:
+    asked_at = 0.0
+
     def polled(count: int) -> None:
-        if not count:  # what was read must be written before the stage counts as well
-            alive()
-        metrics.lag_records(sum(reader.lag().values()))
+        nonlocal asked_at
+        alive()
         metrics.heartbeat()
+        now = time.monotonic()
+        if now - asked_at >= LAG_EVERY_SECONDS:  # with Kafka it is a request to the broker
+            asked_at = now
+            metrics.lag_records(sum(reader.lag().values()))
 
     return TopicSource(
         reader,

@@ -47,7 +47,7 @@ class Load:
             with self.database.connect(autocommit=False) as connection:
                 while not self._stop.wait(self.pause_seconds):
                     self._transaction(connection, dice)
-        except BaseException as failure:
+        except BaseException as failure:  # noqa: BLE001  # it is raised where the load is joined
             self._failure.append(failure)
 
     def _transaction(self, connection: Any, dice: random.Random) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Sequence
+from threading import Thread
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
@@ -20,6 +22,8 @@ QUEUE_RECORDS_MAX = 100_000
 QUEUE_KBYTES_MAX = 32 * 1024
 ROOM_POLL_SECONDS = 0.02
 ABORT_SECONDS = 5.0
+OFFSETS_SECONDS_MAX = 10.0
+"""How long Kafka may take to note a group's offsets in a transaction."""
 STABLE_SECONDS = 30.0
 CHECKPOINT_SEGMENT_BYTES = 16 * 1024 * 1024
 
@@ -29,6 +33,9 @@ _DEFAULTS: Options = {
     "queue.buffering.max.messages": QUEUE_RECORDS_MAX,
     "queue.buffering.max.kbytes": QUEUE_KBYTES_MAX,
 }
+# Closing after a commit whose outcome isn't known; the error of that commit says it already.
+warnings.filterwarnings("ignore", "Producer abort_transaction failed", RuntimeWarning)
+
 _LOST_PARTITIONS = {
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
@@ -75,6 +82,7 @@ class KafkaWriter:
         self._key = name.encode()
         self._partitions = _Partitions(topics)
         self._is_usable = True
+        self._is_hanging = False
         self._faults = Faults()
         self._producer = servers.client(
             Producer,
@@ -132,6 +140,9 @@ class KafkaWriter:
             self._faults.hear(self._producer)
             raise self._failure(doing, reason(error), records) from error
         except BaseException:
+            if self._is_hanging:
+                self._is_usable = False
+                raise
             # An abort that overtakes the client's own requests leaves it unusable (librdkafka
             # 2.16: EndTxn while AddPartitionsToTxn waits to be sent again).
             self._producer.flush(ABORT_SECONDS)
@@ -140,6 +151,8 @@ class KafkaWriter:
 
     def close(self) -> None:
         self._is_usable = False
+        if self._is_hanging:
+            return  # closing would hang as well; the next writer of this name fences it
         self._producer.purge()
         self._producer.close()
 
@@ -182,9 +195,21 @@ class KafkaWriter:
     def _send_offsets(self, reader: LogReader) -> None:
         assert isinstance(reader, KafkaReader)
         offsets = [TopicPartition(t, p, offset) for (t, p), offset in reader.offsets().items()]
-        if offsets:
-            self._producer.send_offsets_to_transaction(
-                offsets, reader.group_metadata(), self._servers.timeout_seconds
+        if not offsets:
+            return
+        group, seconds = reader.group_metadata(), OFFSETS_SECONDS_MAX
+
+        def send() -> None:
+            self._producer.send_offsets_to_transaction(offsets, group, seconds)
+
+        # librdkafka (issues 5456, 5511) may wait for ever here when the group's coordinator went
+        # away and came back, whatever its timeout says.
+        if not _ends_within(seconds + ABORT_SECONDS, send):
+            self._is_hanging = True
+            raise Unreachable(
+                f"writing as {self._name}: the group's offsets were not taken within"
+                f" {seconds + ABORT_SECONDS:g} s; nothing was written",
+                hint="open a new writer of this name; it settles the old transaction",
             )
 
     def _commit(self) -> None:
@@ -220,3 +245,23 @@ class KafkaWriter:
                 hint=failure.hint,
             )
         return failure
+
+
+def _ends_within(seconds: float, call: Callable[[], None]) -> bool:
+    """Whether the call ended in time; raises what it raised. It is left alone if it didn't."""
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            call()
+        except BaseException as failure:  # noqa: BLE001  # raised again by who waits
+            failures.append(failure)
+
+    thread = Thread(target=run, name="offsets", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive():
+        return False
+    if failures:
+        raise failures[0]
+    return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tests.bench.verify import Change, Verdict, verify
 
 LOOK_SECONDS = 0.005
 QUIET_SECONDS = 0.5
-"""Nothing new for so long, with enough there: it is done. Kafka's markers have offsets too."""
+"""Nothing new for so long, with all there: nothing comes twice any more."""
 STALLED_SECONDS = 30.0
 """Nothing new for so long: what is missing doesn't come any more."""
 
@@ -53,23 +53,34 @@ def drain(folder: Path, target: Target, address: DatabaseAddress, stretch: Stret
         with made.running("--stage", "capture") as child:
             ends = watch(topic, stretch.changes, lambda: child.process.poll() is None)
             used = taken(child.process.pid)
+        if not ends:
+            raise RuntimeError(f"nothing came of {table} at {target.label}: {child.said}")
         decode = target.decoder(made.folder).change
-        changes = [decode(record) for record in topic.records()]
+        read = _Read(map(decode, topic.records()), first_end=ends[0][1])
+        verdict = verify(
+            read, orders=stretch.orders, versions=stretch.versions, digest=stretch.digest
+        )
     finally:
         topic.close()
-    verdict = verify(
-        changes, orders=stretch.orders, versions=stretch.versions, digest=stretch.digest
-    )
     shutil.rmtree(made.folder)
-    if not ends or not changes:
-        raise RuntimeError(f"nothing came of {table} at {target.label}: {child.said}")
-    return Drain(
-        verdict,
-        ends[0][0] - begun,
-        _visible(ends, changes[-1]) - begun,
-        sum(change.offset < ends[0][1] for change in changes),
-        used,
-    )
+    visible = next(seconds for seconds, end in ends if end > read.last_offset)
+    return Drain(verdict, ends[0][0] - begun, visible - begun, read.first_changes, used)
+
+
+@dataclass
+class _Read:
+    """Passes changes on, and keeps of them what tells when they became visible."""
+
+    changes: Iterable[Change]
+    first_end: int
+    first_changes: int = 0
+    last_offset: int = -1
+
+    def __iter__(self) -> Iterator[Change]:
+        for change in self.changes:
+            self.first_changes += change.offset < self.first_end
+            self.last_offset = change.offset
+            yield change
 
 
 Ends = list[tuple[float, int]]
@@ -85,13 +96,9 @@ def watch(topic: Destination, changes: int, is_alive: Callable[[], bool]) -> End
         if end > (ends[-1][1] if ends else 0):
             ends.append((now, end))
             news = now
-        is_enough = bool(ends) and ends[-1][1] >= changes
-        if now - news > (QUIET_SECONDS if is_enough else STALLED_SECONDS):
+        if now - news > STALLED_SECONDS:
+            break
+        if ends and now - news > QUIET_SECONDS and topic.holds(changes) and topic.end() == end:
             break
         time.sleep(LOOK_SECONDS)
     return ends
-
-
-def _visible(ends: Ends, change: Change) -> float:
-    """When the change was first seen to be committed."""
-    return next(seconds for seconds, end in ends if end > change.offset)

@@ -46,6 +46,10 @@ class Destination(Protocol):
         """The offset after the last committed record; 0 while there is no topic."""
         ...
 
+    def holds(self, count: int) -> bool:
+        """Whether at least so many records are committed."""
+        ...
+
     def records(self) -> Iterator[Raw]:
         """All committed records, in order."""
         ...
@@ -81,10 +85,14 @@ class KafkaTopic:
             raise
         return int(end)
 
+    def holds(self, count: int) -> bool:
+        # Markers of transactions have offsets too: only who reads knows how many records there are.
+        return self.end() >= count and sum(1 for _ in self.records()) >= count
+
     def records(self) -> Iterator[Raw]:
         end = self.end()
         self.assign(0)
-        # Markers of transactions have offsets too: the position tells when all is read.
+        # Behind the last record come markers: the position tells when all is read.
         while (position := self._position()) < end:
             for message in self.consumer.consume(MESSAGES_MAX, 0.2):
                 yield Raw.of(message)
@@ -123,6 +131,9 @@ class EmbeddedTopic:
         if self._topic not in self._log.topics():
             return 0
         return self._log.end_offsets(self._topic).get((self._topic, 0), 0)
+
+    def holds(self, count: int) -> bool:
+        return self.end() >= count
 
     def records(self) -> Iterator[Raw]:
         for message in self._log.follow(self._topic, {}, wait_seconds=0):
