@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from cdc.log.kafka import KafkaLog
 from cdc.log.sink import CheckpointSink, TopicSink
 from cdc.log.source import TopicSource
 from cdc.metering import Meter
-from cdc.model import Offsets, TopicSpec
+from cdc.model import Message, Offsets, TopicSpec
 from cdc.observe import Metrics, StageMetrics
 from cdc.patterns import TablePatterns
 from cdc.ports import Log, LogReader, Registry
@@ -354,10 +354,13 @@ def _topic_source(
 ) -> TopicSource:
     asked_at = 0.0
 
-    def polled(count: int) -> None:
+    def polled(messages: Sequence[Message]) -> None:
         nonlocal asked_at
         alive()
-        metrics.heartbeat()
+        if messages:
+            metrics.seen(messages[-1].timestamp_ms / 1000)
+        else:
+            metrics.heartbeat()
         now = time.monotonic()
         if now - asked_at >= LAG_EVERY_SECONDS:  # with Kafka it is a request to the broker
             asked_at = now

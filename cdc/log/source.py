@@ -28,9 +28,9 @@ class TopicSource:
         records_max: int,
         poll_wait_seconds: float,
         stop: threading.Event,
-        on_poll: Callable[[int], None] = lambda count: None,
+        on_poll: Callable[[Sequence[Message]], None] = lambda messages: None,
     ) -> None:
-        """`on_poll` hears of every poll that came back, with the number of its messages."""
+        """`on_poll` hears of every poll that came back, with its messages if there are any."""
         self._reader = reader
         self._records_max = records_max
         self._poll_wait_seconds = poll_wait_seconds
@@ -41,7 +41,7 @@ class TopicSource:
         self._reader.start(after)
         while not self._stop.is_set():
             messages = self._reader.poll(self._records_max, self._poll_wait_seconds)
-            self._on_poll(len(messages))
+            self._on_poll(messages)
             if messages:
                 yield MessageBatch(messages, self._reader.offsets())
 

@@ -120,16 +120,18 @@ def test_a_broker_that_is_stopped_and_one_that_is_killed_cost_nothing(
             lambda: f"it does not go on: {child.said}",
         )
 
-    with Load(mysql_database, seed=2, pause_seconds=0.02) as load:
-        with made.project.started("run", made.file) as child:
-            wait_moving(child)
-            own_kafka.restart()
-            wait_moving(child)
-            own_kafka.kill()
-            child.wait_said(BROKER_AWAY)
-            own_kafka.restart()
-            wait_moving(child)
-            assert child.stop() == 0, child.said
+    with (
+        Load(mysql_database, seed=2, pause_seconds=0.02) as load,
+        made.project.started("run", made.file) as child,
+    ):
+        wait_moving(child)
+        own_kafka.restart()
+        wait_moving(child)
+        own_kafka.kill()
+        child.wait_said(BROKER_AWAY)
+        own_kafka.restart()
+        wait_moving(child)
+        assert child.stop() == 0, child.said
     with made.project.started("run", made.file) as child:
         made.wait_equal(child)
         assert child.stop() == 0, child.said
