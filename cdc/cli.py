@@ -54,7 +54,10 @@ def _example(text: str) -> str:
     return f"Example: {text}"
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=_example("cdc run connectors/shop.yaml"),
+)
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
     help="Show the version and which form of the hot path runs.",

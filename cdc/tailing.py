@@ -105,9 +105,11 @@ def show(event: dict[str, Any], console: Console) -> None:
     headers = event["headers"]
     name = headers.get("ce_type", "tombstone" if event["value"] is None else "")
     place = f"{event['topic']}[{event['partition']}]@{event['offset']}"
-    console.print(Text(place, style="dim"), Text(name, style="bold green"), _json(event["key"]))
+    # As Text: what is in square brackets would be taken for markup.
+    parts = [(place, "dim"), (name, "bold green"), (_json(event["key"]), "")]
+    console.print(Text(" ").join(Text(text, style) for text, style in parts if text))
     if event["value"] is not None:
-        console.print(Text("  "), _json(event["value"]))
+        console.print(Text(f"  {_json(event['value'])}"))
 
 
 def _json(value: Any) -> str:

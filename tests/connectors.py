@@ -62,21 +62,25 @@ class Child:
 
     def wait_said(self, text: str, count: int = 1) -> None:
         """Until its log lines hold the text so often; it must not end before."""
-
-        def is_said() -> bool:
-            if self.said.count(text) >= count:
-                return True
-            assert self.process.poll() is None, f"ended before it said {text!r}: {self.said}"
-            return False
-
-        wait_until(is_said, lambda: f"{text!r} in {self.said}")
+        self._wait_for(text, count, lambda: self.said)
 
     def wait_running(self, count: int = 1) -> None:
         """Until so many stages were said to run."""
         self.wait_said("running  ", count)
 
     def wait_printed(self, text: str) -> None:
-        wait_until(lambda: text in self.printed, lambda: f"{text!r} in {self.printed} {self.said}")
+        """Until it has printed the text; it must not end before."""
+        self._wait_for(text, 1, lambda: self.printed)
+
+    def _wait_for(self, text: str, count: int, where: Callable[[], str]) -> None:
+        def is_there() -> bool:
+            has_ended = self.process.poll() is not None
+            if where().count(text) >= count:
+                return True
+            assert not has_ended, f"ended without {text!r}: {self.printed} {self.said}"
+            return False
+
+        wait_until(is_there, lambda: f"{text!r} in {self.printed} {self.said}")
 
     @property
     def address(self) -> str:

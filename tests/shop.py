@@ -40,7 +40,7 @@ FIELDS: Mapping[str, Any] = {
 
 WRITES = (
     "insert into orders values"
-    " (1, 'Ünal', 59.90, null, '2026-05-04 10:15:00.000001', null, 0, 'x')",
+    " (1, 'Ünal', 59.90, null, '2026-05-04 10:15:00.000001', null, 0, '[/b]')",
     "insert into orders values (2, null, -0.01, 0.12500, '1999-12-31 23:59:59.999999',"
     " '2024-02-29', 1, null), (3, '', 99999999.99, 999.99999, '2026-01-01', '1970-01-01', 0, '→')",
     "update orders set total = 60.00, note = null where id = 1",
@@ -152,7 +152,7 @@ def new_shop(
     table = f"{database.name}.orders"
     sections = {"http": {"port": 0}, "log": {"kind": "embedded"}, **sections}
     if sections["log"]["kind"] == "embedded":
-        sections["registry"] = {"kind": "embedded"}
+        sections.setdefault("registry", {"kind": "embedded"})
     config = {
         "connector": name,
         "source": source_section(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any, NamedTuple
 
 from cdc.codec.avro import AvroSchema
 from cdc.errors import SchemaError
+
+_NAMESPACE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*\Z")
 
 
 class EventName(NamedTuple):
@@ -65,6 +68,10 @@ def schema_fault(definition: Any, event: str) -> str:
     name = str(definition.get("name", "")).rpartition(".")[2]
     if name != event:
         return f"names its record {name!r}, not {event!r}"
+    namespace = definition.get("namespace")
+    if namespace and not _NAMESPACE.match(str(namespace)):
+        # Registries refuse it, and say only that this is no schema.
+        return f"has the namespace {namespace!r}; allowed: A-Z, a-z, 0-9 and _, joined by dots"
     try:
         AvroSchema(definition)
     except SchemaError as fault:

@@ -24,7 +24,6 @@ from tests.unit import test_golden
 
 RECORDING = test_golden.RECORDINGS[0]
 MAGIC = b"\xfebin"
-PIPE_BYTES = 65536
 FORMAT, PREVIOUS_GTIDS, GTID, ROTATE = 15, 35, 33, 4
 
 
@@ -184,7 +183,7 @@ def test_tail_shows_any_topic_and_names_the_nearest(written: Shop) -> None:
         "placed_at": "2026-05-04T10:15:00.000001+00:00",
         "shipped_on": None,
         "is_gift": 0,
-        "note": "x",
+        "note": "[/b]",
     }
     assert len(tail(f"{name}.v1", "--last", 1)) == 2
 
@@ -192,7 +191,7 @@ def test_tail_shows_any_topic_and_names_the_nearest(written: Shop) -> None:
     assert any(line.endswith('tombstone {"id":7}') for line in tail(changes))
     events = [json.loads(line) for line in tail(changes, "--json")]
     assert events[0]["headers"]["cdc_revision"] == "1.1.0"
-    assert events[0]["headers"]["cdc_id"].endswith("/0")
+    assert events[0]["headers"]["cdc_id"].endswith("/1")
     assert events[0]["value"]["after"]["customer"] == "Ünal"
 
     assert '"gtid_set"' in tail(f"{name}.checkpoint", "--last", 2)[-1]
@@ -274,7 +273,6 @@ def test_no_command_shows_a_secret(
 
     printed = []
     for arguments, code in (
-        (("check", over_kafka), 1),
         (("--log-level", "debug", "tail", "x", "-c", over_kafka), 1),
         (("check", in_url), 2),
         (("check", wrong), 2),
@@ -330,6 +328,10 @@ def test_the_version_says_which_form_of_the_hot_path_runs(call: Call) -> None:
     assert out.startswith(f"cdc {cdc.__version__} (hot path: ")
 
 
+def test_the_help_begins_with_an_example(call: Call) -> None:
+    assert "Example: cdc run connectors/shop.yaml" in call("--help")[1]
+
+
 @pytest.mark.parametrize("command", sorted(cli.cli.commands))
 def test_every_commands_help_has_an_example(call: Call, command: str) -> None:
     code, out, _ = call(command, "--help")
@@ -363,15 +365,11 @@ def test_a_binlog_that_is_not_there_is_an_error_with_its_name(project: Project) 
     assert "Traceback" not in ended.stderr
 
 
-def test_output_that_nobody_reads_on_ends_quietly(project: Project, binlog: Path) -> None:
-    with project.started("decode", binlog) as child:
-        assert child.wait() == 0
-        assert len(child.out.read_bytes()) > 2 * PIPE_BYTES
+def test_output_that_nobody_reads_ends_quietly(binlog: Path) -> None:
     reader = subprocess.Popen(
         [*COMMAND, "decode", str(binlog)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert reader.stdout is not None and reader.stderr is not None
     with reader:
-        reader.stdout.readline()
         reader.stdout.close()
         assert reader.stderr.read() == b""

@@ -171,3 +171,24 @@ def test_a_registry_that_goes_away_while_a_table_appears_costs_nothing(
         changes = [one for one in made.changes() if one["key"] == {"id": 50}]
     assert [row["value"]["after"]["name"] for row in rows] == ["a", "b"]
     assert [one["value"]["op"] for one in changes] == ["c", "u"]
+
+
+def test_a_server_that_stays_away_is_given_up_within_the_named_bound(
+    tmp_path: Path, mysql_database: FreshDatabase, registry_url: str
+) -> None:
+    parts = urlsplit(registry_url)
+    with Proxy(str(parts.hostname), parts.port or 80) as proxy:
+        made = new_shop(
+            tmp_path,
+            mysql_database,
+            registry={"url": f"http://127.0.0.1:{proxy.port}{parts.path}"},
+            limits={"retry_wait_seconds_max": 0.2, "outage_seconds_max": 1},
+        )
+        with made.project.started("run", made.file, "--stage", "capture") as child:
+            child.wait_running()
+            proxy.shut()
+            # The source lives on, which must not be taken for the stage's health.
+            shop.write(mysql_database)
+            assert child.wait() == 1
+        assert "gave up after" in child.said
+        assert "(limits.outage_seconds_max: 1)" in child.said

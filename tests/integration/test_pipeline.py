@@ -107,6 +107,9 @@ def test_mariadb_is_followed_by_gtid_and_by_file_position(
     mariadb_database.execute("update orders set note = 'after the restart' where id = 2")
     with made.project.started("run", made.file) as child:
         made.wait_equal(child)
+    rows = [one for one in made.changes() if one["value"] is not None]
+    assert rows[-1]["value"]["after"]["note"] == "after the restart"
+    assert [sequence for _, sequence, _ in revisions(rows)] == list(range(1, len(rows) + 1))
 
 
 @pytest.mark.parametrize("kind", ["embedded", "kafka"])

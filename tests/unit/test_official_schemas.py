@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cdc.codec.avro import AvroSchema, SchemaCache, full_name
-from cdc.codec.official import EventName, key_schema, load_official
+from cdc.codec.official import EventName, key_schema, load_official, schema_fault
 from cdc.codec.types import record_fields, value_type
 from cdc.errors import SchemaError
 from cdc.testing import MemoryRegistry
@@ -174,6 +174,11 @@ def test_a_schema_is_fetched_once() -> None:
 
     assert cache.get(schema_id) is cache.get(schema_id)
     assert registry.calls == 1
+
+
+def test_a_namespace_that_avro_does_not_allow_is_a_fault() -> None:
+    definition = {**SCHEMA, "namespace": "com.my-shop"}
+    assert "'com.my-shop'; allowed:" in schema_fault(definition, "OrderPlaced")
 
 
 def test_a_full_name_has_its_namespace_once() -> None:

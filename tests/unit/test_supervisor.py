@@ -133,6 +133,25 @@ def test_a_stage_that_fails_stops_the_others():
     ]
 
 
+def test_a_stage_counts_as_running_once_it_has_shown_that_it_works():
+    states = []
+
+    class Looking(Numbers):
+        def read(self, after):
+            states.append(stage.metrics.status().state)
+            self.alive()
+            states.append(stage.metrics.status().state)
+            yield from ()
+
+    def open_pipeline(stop, alive):
+        return Pipeline(Looking(alive, {}), lambda b: Output([], b), Kept([]))
+
+    stage = stage_of(open_pipeline)
+    supervise(stage, threading.Event())
+
+    assert states == ["connecting", "running"]
+
+
 def test_a_fault_of_our_own_ends_the_stage_with_its_kind_and_keeps_the_cause():
     def open_pipeline(stop, alive):
         raise KeyError("oops")
