@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Each has servers of its own; most tests wait for a server most of the time.
+TEST_PROCESSES ?= 2
 SERVICES ?= mysql mariadb kafka registry
 
 .PHONY: help setup demo test lint types bench services services-stop clean
@@ -44,7 +46,7 @@ types: setup
 
 test: lint types
 	$(BIN)/python -m cdc.services fetch
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile
 
 bench: setup
 	$(BIN)/python -m tests.bench

@@ -57,7 +57,10 @@ class EmbeddedLog:
             (topic,),
         )
         if not rows:
-            raise LogError(f"topic {topic} does not exist", hint="`cdc status` lists the topics")
+            raise LogError(
+                f"topic {topic} does not exist",
+                hint="a connector creates its topics when it first runs",
+            )
         return {(topic, number): offset for number, offset in rows}
 
     def writer(self, name: str) -> EmbeddedWriter:

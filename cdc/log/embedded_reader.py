@@ -193,7 +193,10 @@ def follow(
             (topic,),
         )
         if not rows:
-            raise LogError(f"topic {topic} does not exist", hint="`cdc status` lists the topics")
+            raise LogError(
+                f"topic {topic} does not exist",
+                hint="a connector creates its topics when it first runs",
+            )
         offsets = {(partition, number): first for partition, number, first in rows}
         for partition, number in offsets:
             if (topic, number) in start:
