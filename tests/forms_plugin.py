@@ -23,8 +23,9 @@ PACKAGE = "cdc.capture"
 HASH = "cdc.codec.partition"
 """The one module outside the package that is compiled with it."""
 MODULES = (
-    "rows", "decoder", "binder", "batch", "binlog", "checkpoint", "shapes", "charsets", "types",
-    "decimals", "description", "envelope", "json_binary", "plan", "settings", "statements",
+    "rows", "transaction", "decoder", "binder", "batch", "binlog", "checkpoint", "shapes",
+    "charsets", "types", "decimals", "description", "envelope", "json_binary", "plan", "settings",
+    "statements",
 )  # fmt: skip
 
 

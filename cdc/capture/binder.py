@@ -7,8 +7,8 @@ from typing import Any
 
 from cdc.capture import rows
 from cdc.capture.avro_out import avro_string
+from cdc.capture.bound_table import BoundTable
 from cdc.capture.checkpoint import Flavor
-from cdc.capture.decoder import BoundTable
 from cdc.capture.description import Description
 from cdc.capture.envelope import TRANSACTION_KEY_SCHEMA, TRANSACTION_VALUE_SCHEMA, VERSIONS
 from cdc.capture.plan import TablePlan, plan_table

@@ -1,0 +1,16 @@
+# Types of bound_table.py, for the compiled form.
+cimport cython
+from cdc.capture.rows cimport RowPlan
+
+@cython.final
+cdef class BoundTable:
+    cdef readonly str topic
+    cdef readonly RowPlan plan
+    cdef readonly bint captured
+    cdef readonly bytes value_frame
+    cdef readonly bytes key_frame
+    cdef readonly bytes static_source
+    cdef readonly bytes database
+    cdef readonly bytes table
+    cdef readonly str name
+    cdef Py_ssize_t topic_index

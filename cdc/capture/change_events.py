@@ -1,0 +1,482 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: initializedcheck=False, cdivision=True
+"""Row images become change event records, written one behind the other into a block.
+
+Nothing here makes an object per row: value, key, revision and id are bytes of the block, and
+`records.ENTRY` says where they lie. What is the same for all rows of an event, most of `source`,
+is encoded once and copied."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import cython
+
+from cdc.model import ORDINAL_BITS, SEQUENCE_BITS, Headers
+from cdc.records import ENTRY, RecordBlock
+
+if cython.compiled:
+    from cython.cimports.cdc.capture.avro_out import Out
+    from cython.cimports.cdc.capture.bound_table import BoundTable
+    from cython.cimports.cdc.capture.transaction import Transaction, decimal
+    from cython.cimports.cdc.codec.partition import hash_of
+else:
+    from cdc.capture.avro_out import Out
+    from cdc.capture.bound_table import BoundTable
+    from cdc.capture.transaction import Transaction, decimal
+    from cdc.codec.partition import hash_of
+
+FRAME_BYTES = cython.declare(cython.Py_ssize_t, 5)
+REVISION_BYTES = cython.declare(cython.Py_ssize_t, 8)
+ENTRY_BYTES = cython.declare(cython.Py_ssize_t, ENTRY.size)
+_ORDINAL_BITS = cython.declare(cython.int, ORDINAL_BITS)
+_SEQUENCE_BITS = cython.declare(cython.int, SEQUENCE_BITS)
+DATA_BYTES_MIN, ENTRIES_BYTES_MIN = 1 << 14, 1 << 11
+
+
+@cython.cclass
+class ChangeEvents:
+    """The records of a batch, as they come to be."""
+
+    def __init__(self, binder: Any, settings: Any, transaction: Transaction) -> None:
+        self.binder = binder
+        self.transaction = transaction
+        self.tombstones = settings.tombstones_on_delete
+        self.skipped = settings.skipped_operations
+        self.with_transactions = settings.provide_transaction_metadata
+        self.dropped = Counter[tuple[str, str]]()
+        """(table, reason) → changes that were dropped by a named rule (invariant 2)."""
+        self.topics: list[str] = []
+        self.topic_indexes: dict[str, int] = {}
+        self.head, self.tail = Out(512), Out(64)
+        """`source` before and after its `row`."""
+        self.old_key, self.new_key = Out(256), Out(256)
+        self.data, self.entries = Out(DATA_BYTES_MIN), Out(ENTRIES_BYTES_MIN)
+        self.further: list[Headers] = []
+        self.total_order = 0
+        self.collections: dict[str, int] = {}
+
+    def start(self, checkpoint: Any) -> None:
+        """Begin at a checkpoint: numbers go on behind its own."""
+        self.epoch, self.sequence = checkpoint.epoch, checkpoint.sequence
+        self.is_muted = False
+        """The rows now read were published before a restart: count them, no more."""
+        self.total_order = 0
+
+    def begin_block(self, now_nanos: int) -> None:
+        """The events that follow are of this time, and in one block."""
+        # As large as the last one came to be, so that it needn't grow by copying.
+        self.data = Out(max(DATA_BYTES_MIN, self.data.n + self.data.n // 8))
+        self.entries = Out(max(ENTRIES_BYTES_MIN, self.entries.n + self.entries.n // 8))
+        self.further = []
+        times = Out(64)
+        for unit in (1_000_000, 1_000, 1):
+            times.put(1)
+            times.put(now_nanos // unit)
+        self.now = times.value()
+
+    def block(self) -> RecordBlock:
+        """What was written since `begin_block`."""
+        return RecordBlock(
+            self.data.buffer,
+            self.entries.buffer,
+            self.entries.n // ENTRY_BYTES,
+            self.topics,
+            self.further,
+        )
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def source(
+        self,
+        bound: BoundTable,
+        micros: cython.longlong,
+        server_id: cython.longlong,
+        avro_file: bytes,
+        position: cython.longlong,
+    ) -> cython.int:
+        """What of `source` is the same for all rows of an event: before and after `row`."""
+        head: Out = self.head
+        tail: Out = self.tail
+        gtid: Out = self.transaction.gtid
+        head.n = 0
+        head.write(bound.static_source)
+        head.varint(micros // 1000)
+        head.write(b"\x00\x0afalse")
+        head.write(bound.database)
+        head.byte(0)
+        head.byte(2)
+        head.varint(micros)
+        head.byte(2)
+        head.varint(micros * 1000)
+        head.byte(2)
+        head.write(bound.table)
+        head.varint(server_id)
+        head.reserve(gtid.n)
+        head.copy(gtid.p, 0, gtid.n)
+        head.write(avro_file)
+        head.varint(position)
+        tail.n = 0
+        if self.transaction.thread:
+            tail.byte(2)
+            tail.varint(self.transaction.thread)
+        else:
+            tail.byte(0)
+        tail.byte(0)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def insert(
+        self,
+        bound: BoundTable,
+        data: cython.p_const_uchar,
+        at: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        present: cython.Py_ssize_t,
+        row: cython.longlong,
+    ) -> cython.Py_ssize_t:
+        """A row came; returns where its image ends, as the next two do."""
+        out: Out = self.data
+        value_at: cython.Py_ssize_t = out.n
+        out.write(bound.value_frame)
+        out.byte(0)
+        out.byte(2)
+        at = bound.plan.image(data, at, end, data, present, out)
+        self._key(bound, self.new_key)
+        self._emit(bound, value_at, row, 0x63, self.new_key, -1)
+        return at
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def delete(
+        self,
+        bound: BoundTable,
+        data: cython.p_const_uchar,
+        at: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        present: cython.Py_ssize_t,
+        row: cython.longlong,
+    ) -> cython.Py_ssize_t:
+        """A row went: the event, and the key's tombstone."""
+        out: Out = self.data
+        value_at: cython.Py_ssize_t = out.n
+        out.write(bound.value_frame)
+        out.byte(2)
+        at = bound.plan.image(data, at, end, data, present, out)
+        out.reserve(1)
+        out.byte(0)
+        self._key(bound, self.old_key)
+        self._emit(bound, value_at, row, 0x64, self.old_key, -1)
+        self._tombstone(bound, self.old_key)
+        return at
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def update(
+        self,
+        bound: BoundTable,
+        data: cython.p_const_uchar,
+        at: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        before_present: cython.Py_ssize_t,
+        after_present: cython.Py_ssize_t,
+        row: cython.longlong,
+    ) -> cython.Py_ssize_t:
+        """A row changed."""
+        out: Out = self.data
+        value_at: cython.Py_ssize_t = out.n
+        before_end: cython.Py_ssize_t
+        out.write(bound.value_frame)
+        out.byte(2)
+        at = bound.plan.image(data, at, end, data, before_present, out)
+        before_end = out.n
+        self._key(bound, self.old_key)
+        out.reserve(1)
+        out.byte(2)
+        at = bound.plan.image(data, at, end, data, after_present, out)
+        self._key(bound, self.new_key)
+        if self.new_key.equals(self.old_key):
+            self._emit(bound, value_at, row, 0x75, self.new_key, -1)
+        else:
+            self._change_key(bound, value_at, before_end, row)
+        return at
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def _change_key(
+        self,
+        bound: BoundTable,
+        value_at: cython.Py_ssize_t,
+        before_end: cython.Py_ssize_t,
+        row: cython.longlong,
+    ) -> cython.int:
+        """The old key's row goes, the new key's row comes, as Debezium has it."""
+        out: Out = self.data
+        before = out.slice(value_at, before_end)
+        after = out.slice(before_end + 1, out.n)
+        out.n = value_at
+        out.write(before)
+        out.byte(0)
+        self.further.append([("__debezium.newkey", self.new_key.value())])
+        self._emit(bound, value_at, row, 0x64, self.old_key, len(self.further) - 1)
+        self._tombstone(bound, self.old_key)
+        value_at = out.n
+        out.write(bound.value_frame)
+        out.byte(0)
+        out.byte(2)
+        out.write(after)
+        self.further.append([("__debezium.oldkey", self.old_key.value())])
+        self._emit(bound, value_at, row, 0x63, self.new_key, len(self.further) - 1)
+        return 0
+
+    def truncate(self, bound: BoundTable) -> None:
+        """All rows went: an event with neither key nor rows; `source` was called before."""
+        out: Out = self.data
+        value_at: cython.Py_ssize_t = out.n
+        out.write(bound.value_frame)
+        out.byte(0)
+        out.byte(0)
+        self._finish(bound, 0, 0x74, 0)
+        value_size: cython.Py_ssize_t = out.n - value_at
+        revision_at: cython.Py_ssize_t = out.n
+        self._revision()
+        self._entry(
+            self._topic(bound), 0, 0, -1, value_at, value_size, revision_at,
+            out.n - revision_at - REVISION_BYTES, -1,
+        )  # fmt: skip
+
+    def add(
+        self, topic: str, place: int, key: bytes | None, value: bytes, headers: Headers = ()
+    ) -> None:
+        """A record that was made elsewhere; it has no revision."""
+        out: Out = self.data
+        key_at: cython.Py_ssize_t = out.n
+        if key is not None:
+            out.write(key)
+        value_at: cython.Py_ssize_t = out.n
+        out.write(value)
+        further: cython.Py_ssize_t = -1
+        if headers:
+            self.further.append(headers)
+            further = len(self.further) - 1
+        self._entry(
+            self._index(topic), place, key_at, -1 if key is None else value_at - key_at,
+            value_at, out.n - value_at, -1, 0, further,
+        )  # fmt: skip
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def _key(self, bound: BoundTable, key: Out) -> cython.int:
+        """The framed key of the image last written; nothing for a table without one."""
+        key.n = 0
+        if bound.plan.key_count:
+            key.write(bound.key_frame)
+            bound.plan.key(self.data, key)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def _finish(
+        self, bound: BoundTable, row: cython.longlong, operation: cython.int, order: cython.longlong
+    ) -> cython.int:
+        """Write `source`, `transaction`, `op` and times behind the images."""
+        out: Out = self.data
+        name: Out = self.transaction.name
+        out.reserve(self.head.n + self.tail.n + name.n + 64)
+        out.copy(self.head.p, 0, self.head.n)
+        out.varint(row)
+        out.copy(self.tail.p, 0, self.tail.n)
+        if order:
+            out.byte(2)
+            out.varint(name.n)
+            out.copy(name.p, 0, name.n)
+            out.varint(order)
+            out.varint(self.collections[bound.name])
+        else:
+            out.byte(0)
+        out.byte(2)
+        out.byte(operation)
+        out.write(self.now)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def _count_order(self, bound: BoundTable) -> cython.longlong:
+        """The event's number in its transaction, and in its table there; 0 if not wanted."""
+        if not self.with_transactions:
+            return 0
+        self.total_order += 1
+        self.collections[bound.name] = self.collections.get(bound.name, 0) + 1
+        return self.total_order
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def _emit(
+        self,
+        bound: BoundTable,
+        value_at: cython.Py_ssize_t,
+        row: cython.longlong,
+        operation: cython.int,
+        key: Out,
+        further: cython.Py_ssize_t,
+    ) -> cython.int:
+        """Finish the change event whose images begin at `value_at`; key and headers behind it."""
+        out: Out = self.data
+        order: cython.longlong
+        value_size: cython.Py_ssize_t
+        key_at: cython.Py_ssize_t
+        revision_at: cython.Py_ssize_t
+        place: cython.longlong = 0
+        if self.skipped and chr(operation) in self.skipped:
+            out.n = value_at
+            self.dropped[bound.name, f"operation {chr(operation)} is in skipped.operations"] += 1
+            return 0
+        order = self._count_order(bound)
+        if self.is_muted:
+            out.n = value_at
+            return 0
+        self._finish(bound, row, operation, order)
+        value_size = out.n - value_at
+        key_at = out.n
+        if key.n:
+            out.reserve(key.n)
+            out.copy(key.p, 0, key.n)
+            place = hash_of(key.p, FRAME_BYTES, key.n - FRAME_BYTES) & 0x7FFFFFFF
+        revision_at = out.n
+        self._revision()
+        self._entry(
+            self._topic(bound), place, key_at, key.n if key.n else -1, value_at, value_size,
+            revision_at, out.n - revision_at - REVISION_BYTES, further,
+        )  # fmt: skip
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def _tombstone(self, bound: BoundTable, key: Out) -> cython.int:
+        """The key's last record; Debezium writes one for a table without a key as well."""
+        out: Out = self.data
+        key_at: cython.Py_ssize_t = out.n
+        place: cython.longlong = 0
+        if not self.tombstones or self.is_muted or "d" in self.skipped:
+            return 0
+        if key.n:
+            out.reserve(key.n)
+            out.copy(key.p, 0, key.n)
+            place = hash_of(key.p, FRAME_BYTES, key.n - FRAME_BYTES) & 0x7FFFFFFF
+        self._entry(
+            self._topic(bound), place, key_at, key.n if key.n else -1, 0, -1, -1, 0, -1
+        )  # fmt: skip
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def _revision(self) -> cython.int:
+        """The change's revision and id (invariant 4); a new sequence number each time."""
+        out: Out = self.data
+        prefix: Out = self.transaction.id_prefix
+        revision: cython.ulonglong
+        i: cython.int
+        self.sequence += 1
+        revision = (self.epoch << _SEQUENCE_BITS | self.sequence) << _ORDINAL_BITS
+        out.reserve(REVISION_BYTES + prefix.n)
+        for i in range(8):
+            out.byte((revision >> (56 - 8 * i)) & 0xFF)
+        out.copy(prefix.p, 0, prefix.n)
+        decimal(out, self.transaction.ordinal)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def _entry(
+        self,
+        topic: cython.Py_ssize_t,
+        place: cython.longlong,
+        key_at: cython.Py_ssize_t,
+        key_size: cython.Py_ssize_t,
+        value_at: cython.Py_ssize_t,
+        value_size: cython.Py_ssize_t,
+        revision_at: cython.Py_ssize_t,
+        id_size: cython.Py_ssize_t,
+        further: cython.Py_ssize_t,
+    ) -> cython.int:
+        """Note a record: `records.ENTRY`."""
+        entries: Out = self.entries
+        entries.reserve(ENTRY_BYTES)
+        if cython.compiled:
+            fields = cython.cast(cython.p_longlong, entries.p + entries.n)
+            fields[0] = topic
+            fields[1] = place
+            fields[2] = key_at
+            fields[3] = key_size
+            fields[4] = value_at
+            fields[5] = value_size
+            fields[6] = revision_at
+            fields[7] = id_size
+            fields[8] = further
+            entries.n += ENTRY_BYTES
+        else:
+            entries.write(
+                ENTRY.pack(
+                    topic, place, key_at, key_size, value_at, value_size, revision_at, id_size,
+                    further,
+                )
+            )  # fmt: skip
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def _topic(self, bound: BoundTable) -> cython.Py_ssize_t:
+        """The index of the table's topic."""
+        if bound.topic_index < 0:
+            bound.topic_index = self._index(bound.topic)
+        return bound.topic_index
+
+    def _index(self, topic: str) -> int:
+        index = self.topic_indexes.get(topic)
+        if index is None:
+            index = self.topic_indexes[topic] = len(self.topics)
+            self.topics.append(topic)
+        return index
+
+    def begin(self, micros: int) -> None:
+        """A transaction has begun; its BEGIN record, if these are wanted."""
+        self.total_order = 0
+        self.collections = {}
+        if self.with_transactions and not self.transaction.is_resumed:
+            out = self._transaction_record("BEGIN")
+            out.put(0)
+            out.put(0)
+            self._add_transaction_record(out, micros)
+
+    def end(self, micros: int) -> None:
+        """The END record of the transaction, with the number of its events by table."""
+        out = self._transaction_record("END")
+        out.put(1)
+        out.put(self.total_order)
+        out.put(1)
+        if self.collections:
+            out.put(len(self.collections))
+        for name, count in self.collections.items():
+            out.put(1)
+            out.text(name)
+            out.put(count)
+        out.put(0)
+        self._add_transaction_record(out, micros)
+
+    def _transaction_record(self, status: str) -> Out:
+        out = Out(256)
+        out.write(self.binder.transaction_frames()[1])
+        out.text(status)
+        out.text(self.transaction.text())
+        return out
+
+    def _add_transaction_record(self, out: Out, micros: int) -> None:
+        out.put(micros // 1000)
+        key = Out(128)
+        key.write(self.binder.transaction_frames()[0])
+        key.text(self.transaction.text())
+        key_bytes = key.value()
+        place = self.binder.place(key_bytes[5:])
+        self.add(self.binder.transaction_topic, place, key_bytes, out.value())
