@@ -8,6 +8,10 @@ from setuptools.command.build_ext import build_ext
 COMPILED = [
     "cdc/capture/avro_out.py",
     "cdc/capture/temporal.py",
+    "cdc/capture/columns.py",
+    "cdc/capture/moments.py",
+    "cdc/capture/decimals.py",
+    "cdc/capture/values.py",
     "cdc/capture/rows.py",
     "cdc/capture/bound_table.py",
     "cdc/capture/checksum.py",

@@ -24,8 +24,8 @@ HASH = "cdc.codec.partition"
 """The one module outside the package that is compiled with it."""
 MODULES = (
     "rows", "transaction", "decoder", "binder", "batch", "binlog", "checkpoint", "shapes",
-    "charsets", "types", "decimals", "description", "envelope", "json_binary", "plan", "settings",
-    "statements",
+    "charsets", "types", "columns", "decimals", "description", "envelope", "json_binary", "plan",
+    "settings", "statements",
 )  # fmt: skip
 
 

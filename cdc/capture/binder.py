@@ -9,6 +9,7 @@ from cdc.capture import rows
 from cdc.capture.avro_out import avro_string
 from cdc.capture.bound_table import BoundTable
 from cdc.capture.checkpoint import Flavor
+from cdc.capture.columns import ColumnPlan
 from cdc.capture.description import Description
 from cdc.capture.envelope import TRANSACTION_KEY_SCHEMA, TRANSACTION_VALUE_SCHEMA, VERSIONS
 from cdc.capture.plan import TablePlan, plan_table
@@ -104,19 +105,8 @@ class Binder:
 
 def _skipping_plan(shape: Shape, settings: ChangeEventSettings) -> rows.RowPlan:
     """A plan that only knows how long the values are."""
-    columns = []
-    for column in shape.columns:
-        form = form_of(column, None, settings)
-        columns.append(
-            rows.ColumnPlan(
-                column.name,
-                form.kind,
-                form.size,
-                form.a,
-                form.b,
-                form.table,
-                null_branch=0,
-                value_branch=1,
-            )
-        )
-    return rows.RowPlan(f"{shape.database}.{shape.table}", columns)
+    name = f"{shape.database}.{shape.table}"
+    columns = [
+        ColumnPlan(name, column.name, form_of(column, None, settings)) for column in shape.columns
+    ]
+    return rows.RowPlan(name, columns)

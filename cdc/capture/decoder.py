@@ -150,7 +150,7 @@ class Decoder:
         """(table, column) → values that were substituted as documented (invariant 2)."""
         counts: Counter[tuple[str, str]] = Counter()
         for bound in self.bound_by_map.values():
-            for column in bound.plan.columns:
+            for column in bound.plan.read_columns:
                 if column.substitutions:
                     counts[bound.name, column.name] += column.substitutions
         return dict(counts)  # compiled, a subclass of dict would be refused

@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cdc.capture import opcodes, rows
+from cdc.capture.avro_out import avro_string
 from cdc.capture.checkpoint import Flavor
+from cdc.capture.columns import ColumnPlan
 from cdc.capture.defaults import default_of, encode_default
 from cdc.capture.description import Description
 from cdc.capture.envelope import Field, key_schema, value_schema
@@ -18,6 +20,7 @@ from cdc.capture.types import form_of
 from cdc.errors import DecodeError
 
 _BULKY = frozenset({opcodes.UTF8, opcodes.TEXT, opcodes.BYTES, opcodes.JSON})
+_UNAVAILABLE = avro_string("__debezium_unavailable_value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,7 @@ def plan_table(
     shape = _with_names(shape, description)
     topic = topic_of(connector, shape.database, shape.table)
     fields: list[Field] = []
-    columns: list[rows.ColumnPlan] = []
+    columns: list[ColumnPlan] = []
     key = _key_columns(shape, description)
     for i, column in enumerate(shape.columns):
         described = description.by_name.get(column.name) if description else None
@@ -55,20 +58,16 @@ def plan_table(
         default = default_of(column, described, form) if described else None
         field = Field(avro_name(column.name), form.avro, column.nullable, default)
         fields.append(field)
-        null_branch = (0 if field.is_null_first else 1) if column.nullable else -1
+        is_bulky = form.kind in _BULKY
         columns.append(
-            rows.ColumnPlan(
+            ColumnPlan(
+                f"{shape.database}.{shape.table}",
                 column.name,
-                form.kind,
-                form.size,
-                form.a,
-                form.b,
-                form.table,
-                null_branch=null_branch,
-                value_branch=1 - null_branch if column.nullable else 0,
+                form,
+                null_branch=(0 if field.is_null_first else 1) if column.nullable else -1,
                 key_slot=key.index(i) if i in key else -1,
-                bulky=form.kind in _BULKY,
                 null_value=_null_value(field, settings),
+                placeholder=_UNAVAILABLE if is_bulky else None,
             )
         )
     _refuse_equal_names(shape, fields)

@@ -1,8 +1,8 @@
 """The one table of column types: how each is read from a row image and what it is in Avro.
 
-To add a type: a line in `_FORMS`, an opcode in `opcodes.py` (and .pxd) and
-`rows.py` if no present one reads its bytes, and
-a case in `tests/unit/test_types.py`. Names and forms are Debezium's (MySQL connector 3.6).
+To add a type: a line in `_FORMS`, an opcode in `opcodes.py` (and .pxd) and `values.py` if no
+present one reads its bytes, and a case in `tests/unit/test_types.py`. Names and forms are
+Debezium's (MySQL connector 3.6).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Form:
     """How one column goes from row image to Avro."""
 
     kind: int
-    """An opcode of `rows.py`."""
+    """An opcode of `values.py`."""
     avro: AvroType
     """The Avro type, without null and default."""
     size: int = 0
@@ -37,6 +37,8 @@ class Form:
     """Two numbers whose meaning the opcode gives."""
     table: Any = None
     """What the opcode looks values up in."""
+    fallback: bytes = b"\0"
+    """In a NOT NULL column without a default: what stands for a value that Avro can't hold."""
 
 
 def form_of(
@@ -180,7 +182,8 @@ def _set(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings)
 
 
 def _json(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
-    return Form(opcodes.JSON, named("string", "io.debezium.data.Json"), column.length)
+    avro = named("string", "io.debezium.data.Json")
+    return Form(opcodes.JSON, avro, column.length, fallback=avro_string("null"))  # JSON's own
 
 
 _WKB_POINT = 1

@@ -14,27 +14,57 @@ from cdc.errors import DecodeError
 VALUE_BYTES_MAX = 1 << 30
 """Inflated size of one compressed value: MySQL's own bound for a packet."""
 
+REPLACED_MAX = 1000
+"""Stretches of unknown bytes that one value may have; what follows them is one more."""
+
 _POINT_BYTES = 25
 """SRID, byte order, type, two doubles."""
 
 
-def variable_value(kind: int, value: bytes, length: int, decode: Any) -> bytes | None:
+def variable_value(kind: int, value: bytes, length: int, convert: Any) -> bytes | None:
     """The Avro bytes of a value; None if it is none (empty JSON, a geometry that is cut off).
 
-    `length` is what a BINARY is filled up to, `decode` the character set's decoder. Raises
-    UnicodeError for text that the character set doesn't know, DecodeError for damaged values."""
+    `length` is what a BINARY is filled up to, or a GEOMETRY's fields that are always null;
+    `convert` the character set's decoder, or what makes text of bytes. Raises UnicodeError for
+    text that the character set doesn't know, DecodeError for damaged values."""
     if kind in (opcodes.COMPRESSED_BYTES, opcodes.COMPRESSED_TEXT):
         value = _inflate(value)
     if kind in (opcodes.TEXT, opcodes.COMPRESSED_TEXT):
-        return avro_string(decode(value))
+        return avro_string(convert(value))
     if kind in (opcodes.BYTES, opcodes.COMPRESSED_BYTES):
-        return avro_bytes(value.ljust(length, b"\0"))  # BINARY loses its trailing zeros
+        value = value.ljust(length, b"\0")  # BINARY loses its trailing zeros
+        return avro_bytes(convert(value) if convert else value)
     if kind == opcodes.JSON:
         return avro_string(json_text(value)) if value else None
     if kind == opcodes.VECTOR:
         count = len(value) // 4
         return avro_long(count) + value[: 4 * count] + b"\0" if count else b"\0"
-    return _geometry(value, is_point=kind == opcodes.POINT)
+    return _geometry(value, is_point=kind == opcodes.POINT, nulls=length)
+
+
+def replaced_text(kind: int, value: bytes, decode: Any) -> str:
+    """Text with U+FFFD for each stretch of bytes that its character set doesn't know."""
+    if kind == opcodes.COMPRESSED_TEXT:
+        value = _inflate(value)
+    if decode is None:
+        return value.decode("utf-8", "replace")
+    parts: list[str] = []
+    while value:
+        try:
+            parts.append(_well_formed(decode(value)))
+            break
+        except UnicodeDecodeError as error:
+            if len(parts) > 2 * REPLACED_MAX:
+                parts.append("\ufffd")
+                break
+            parts += [_well_formed(decode(value[: error.start])), "\ufffd"]
+            value = value[max(error.end, error.start + 1) :]
+    return "".join(parts)
+
+
+def _well_formed(text: str) -> str:
+    """Text without lone surrogates, which UTF-8 can't hold."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def avro_long(value: int) -> bytes:
@@ -53,7 +83,7 @@ def avro_bytes(value: bytes) -> bytes:
     return avro_long(len(value)) + value
 
 
-def _geometry(value: bytes, *, is_point: bool) -> bytes | None:
+def _geometry(value: bytes, *, is_point: bool, nulls: int) -> bytes | None:
     """SRID, then WKB; a point's coordinates come first."""
     if len(value) < (_POINT_BYTES if is_point else 4):
         return None
@@ -63,7 +93,7 @@ def _geometry(value: bytes, *, is_point: bool) -> bytes | None:
     if is_point:
         order = ">" if wkb[0] == 0 else "<"
         parts.insert(0, struct.pack("<dd", *struct.unpack(f"{order}dd", wkb[5:21])) + b"\2")
-    return b"".join(parts)
+    return b"".join(parts) + nulls * b"\0"
 
 
 def _inflate(value: bytes) -> bytes:
