@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from cdc.model import Output
@@ -12,8 +13,19 @@ from cdc.observe import StageMetrics
 from cdc.ports import Sink, Step
 
 
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """What is known of a batch before it is written."""
+
+    begun: float
+    bytes: int
+    dropped: Mapping[tuple[str, str], int]
+
+
 class Meter:
-    """Stands between step and sink of one pipeline: `meter.step`, `meter.sink`."""
+    """Stands between step and sink of one pipeline: `meter.step`, `meter.sink`.
+
+    The sink may be called from another thread, and be one or more batches behind the step."""
 
     def __init__(
         self,
@@ -32,13 +44,13 @@ class Meter:
         self._bytes_of, self._checkpoint_text, self._dropped = bytes_of, checkpoint_text, dropped
         self._written = written
         self._dropped_before: Counter[tuple[str, str]] = Counter()
-        self._begun = 0.0
-        self._bytes = 0
+        self._batches: deque[_Batch] = deque()
 
     def step(self, batch: Any) -> Output[Any, Any]:
-        self._begun = time.monotonic()
-        self._bytes = self._bytes_of(batch)
-        return self._step(batch)
+        begun = time.monotonic()
+        output = self._step(batch)
+        self._batches.append(_Batch(begun, self._bytes_of(batch), dict(self._dropped())))
+        return output
 
     @property
     def sink(self) -> Sink[Any, Any]:
@@ -48,20 +60,18 @@ class Meter:
         return self._sink.last_checkpoint()
 
     def write(self, output: Output[Any, Any]) -> None:
+        batch = self._batches.popleft()
         self._sink.write(output)
         self._written()
-        now = time.monotonic()
-        self._metrics.batch(
-            records=len(output.records), bytes=self._bytes, seconds=now - self._begun
-        )
+        seconds = time.monotonic() - batch.begun
+        self._metrics.batch(records=len(output.records), bytes=batch.bytes, seconds=seconds)
         self._metrics.checkpoint(self._checkpoint_text(output.checkpoint))
-        dropped = self._dropped()
-        if dropped != self._dropped_before:
-            for (table, reason), count in dropped.items():
+        if batch.dropped != self._dropped_before:
+            for (table, reason), count in batch.dropped.items():
                 more = count - self._dropped_before[table, reason]
                 if more:
                     self._metrics.dropped(table, reason, more)
-            self._dropped_before = Counter(dropped)
+            self._dropped_before = Counter(batch.dropped)
 
     def close(self) -> None:
         self._sink.close()

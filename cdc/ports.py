@@ -117,6 +117,11 @@ class Log(Protocol):
         """A transactional writer; opening it fences the earlier one of that name."""
         ...
 
+    def acknowledged_writer(self, name: str) -> LogWriter:
+        """A writer of records and checkpoint, no group offsets; it may do without a transaction:
+        a crash then repeats what was written since the last checkpoint."""
+        ...
+
     def reader(self, topics: Sequence[str], group: str) -> LogReader:
         """A reader in a consumer group."""
         ...

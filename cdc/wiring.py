@@ -38,6 +38,7 @@ from cdc.log.source import TopicSource
 from cdc.metering import Meter
 from cdc.model import Message, Offsets, TopicSpec
 from cdc.observe import Metrics, StageMetrics
+from cdc.overlap import EitherEvent, Overlapped
 from cdc.patterns import TablePatterns
 from cdc.ports import Log, LogReader, Registry
 from cdc.supervisor import Pipeline, Stage
@@ -304,19 +305,20 @@ def _open_capture(
     registry = opened(reached_registry(config))
     section = config.source
     source: Any
+    ended = EitherEvent(stop)  # the reading ends as well when a write has failed
 
     if isinstance(section, FileSource):
         describe = describer(read_descriptions(section.tables_file))
         source = FilesSource(
             section.files,
             start=section.start_at,
-            stop=stop,
+            stop=ended,
             batch_bytes_max=config.limits.batch_bytes_max,
         )
     else:
         server = server_settings(config)
         describe = _live_describer(server)
-        source = ServerSource(server, stop=stop, on_seen=metrics.seen)
+        source = ServerSource(server, stop=ended, on_seen=metrics.seen)
     opened(source)
     assert section is not None
     binder = Binder(
@@ -327,7 +329,9 @@ def _open_capture(
         describe,
     )
     decoder = Decoder(binder, settings)
-    sink = CheckpointSink(log.writer(config.connector), Checkpoint.to_bytes, Checkpoint.from_bytes)
+    is_exact = config.delivery == "exactly_once"
+    writer = (log.writer if is_exact else log.acknowledged_writer)(config.connector)
+    sink = CheckpointSink(writer, Checkpoint.to_bytes, Checkpoint.from_bytes)
     meter = Meter(
         metrics,
         decoder,
@@ -337,7 +341,7 @@ def _open_capture(
         dropped=lambda: decoder.dropped,
         written=alive,
     )
-    return Pipeline(_Held(source, opened), meter.step, meter.sink)
+    return Pipeline(_Held(source, opened), meter.step, Overlapped(meter.sink, ended))
 
 
 def _checkpoint_text(checkpoint: Checkpoint) -> str:

@@ -67,7 +67,8 @@ class ConnectorConfig(Section):
     schemas: Annotated[ConfigPath, Field(validate_default=True)] = Path(f"{PROJECT}/schemas")
     """The folder of `<stream>/v<N>/<Event>.avsc`."""
     http: HttpSettings = HttpSettings()
-    delivery: Literal["exactly_once"] = "exactly_once"
+    delivery: Literal["exactly_once", "at_least_once"] = "exactly_once"
+    """Of capture; `at_least_once` repeats the last batches after a crash."""
     limits: Limits = Limits()
 
     @property

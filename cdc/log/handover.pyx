@@ -67,14 +67,16 @@ cdef error_destroy_t error_destroy = NULL
 
 KNOWN_MAJOR = 2
 """Of confluent-kafka: its producer's layout is known to be as said above."""
-DEF_FIELDS = 9
 cdef enum:
-    FIELDS = 9
+    FIELDS = 9  # of records.ENTRY, 8 bytes each
     ARGUMENTS_MAX = 7
-assert ENTRY.size == FIELDS * 8 == DEF_FIELDS * 8
+assert ENTRY.size == FIELDS * 8
 
 cdef bytes _revision_name = REVISION_HEADER.encode()
 cdef bytes _id_name = ID_HEADER.encode()
+cdef const char *_revision_name_p = _revision_name
+cdef const char *_id_name_p = _id_name
+QUEUE_FULL = ERR_QUEUE_FULL
 
 cdef struct _Object:
     # The head that every Python object has, by its size; the handle stands behind it.
@@ -135,7 +137,6 @@ cdef class Handover:
         cdef int64_t *fields
         cdef int64_t *lanes = <int64_t *>PyByteArray_AS_STRING(topics)
         cdef char *base = PyByteArray_AS_STRING(data)
-        cdef Py_ssize_t further_end
         if count == begin:
             return begin, 0
         while stopped < count and code == 0:
@@ -175,8 +176,9 @@ cdef class Handover:
             topic = fields[i * FIELDS]
             if numbers[2 * topic] == 0:
                 name = block.topics[topic]
-                numbers[2 * topic] = self._topic(name)
+                # First: librdkafka's handle would make the broker create a topic that isn't there.
                 numbers[2 * topic + 1] = partitions[name]
+                numbers[2 * topic] = self._topic(name)
         return lanes
 
     def _topic(self, name):
@@ -194,12 +196,6 @@ cdef class Handover:
         for topic in self.indexes.values():
             topic_destroy(<void *><uintptr_t>topic)
         self.indexes = {}
-
-
-cdef const char *_revision_name_p = _revision_name
-cdef const char *_id_name_p = _id_name
-
-QUEUE_FULL = ERR_QUEUE_FULL
 
 
 cdef Py_ssize_t _run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from cdc.log.kafka_acknowledged import AcknowledgedWriter
 from cdc.log.kafka_client import Options, Servers
 from cdc.log.kafka_reader import KafkaReader, follow
 from cdc.log.kafka_topics import KafkaTopics, is_internal
@@ -45,6 +46,9 @@ class KafkaLog:
 
     def writer(self, name: str) -> KafkaWriter:
         return KafkaWriter(self._servers, self._topics, name, replication=self._replication)
+
+    def acknowledged_writer(self, name: str) -> AcknowledgedWriter:
+        return AcknowledgedWriter(self._servers, self._topics, name, replication=self._replication)
 
     def reader(self, topics: Sequence[str], group: str) -> KafkaReader:
         return KafkaReader(self._servers, self._topics, topics, group)

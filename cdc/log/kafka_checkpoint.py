@@ -8,11 +8,53 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from cdc.errors import LogError, Unreachable
 from cdc.log.kafka_client import Faults, Servers, reason
-from cdc.log.kafka_topics import KafkaTopics
+from cdc.log.kafka_topics import CHECKPOINT_SUFFIX, KafkaTopics
+from cdc.model import Record, TopicSpec
 
+STABLE_SECONDS = 30.0
+CHECKPOINT_SEGMENT_BYTES = 16 * 1024 * 1024
 STABLE_POLL_SECONDS = 0.1
 FIRST_STEP_OFFSETS = 64
 """How far before the end reading begins; it doubles until a checkpoint is found."""
+
+
+class Checkpoints:
+    """A writer's own compacted topic of checkpoints; made when it is first needed."""
+
+    def __init__(
+        self,
+        servers: Servers,
+        topics: KafkaTopics,
+        name: str,
+        *,
+        replication: int,
+        stable_seconds: float = STABLE_SECONDS,
+    ) -> None:
+        self._servers, self._topics = servers, topics
+        self._key = name.encode()
+        self._spec = TopicSpec(
+            name + CHECKPOINT_SUFFIX, 1, replication, retention_ms=None, compacted=True
+        )
+        self._stable_seconds = stable_seconds
+        self._is_there = False
+
+    def ensure(self) -> None:
+        """Make the topic if it isn't there."""
+        if not self._is_there:
+            settings = {"segment.bytes": CHECKPOINT_SEGMENT_BYTES}
+            self._topics.create([self._spec], settings)
+            self._is_there = True
+
+    def last(self) -> bytes | None:
+        """The last committed one."""
+        self.ensure()
+        return last_checkpoint(
+            self._servers, self._topics, self._spec.name, stable_seconds=self._stable_seconds
+        )
+
+    def record(self, checkpoint: bytes) -> Record:
+        """The checkpoint as it is written."""
+        return Record(self._spec.name, 0, self._key, checkpoint)
 
 
 def last_checkpoint(

@@ -6,33 +6,22 @@ import time
 import warnings
 from collections.abc import Callable, Sequence
 from threading import Thread
-from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from cdc.errors import CdcError, LogError, Unreachable
-from cdc.log.kafka_checkpoint import last_checkpoint
-from cdc.log.kafka_client import Faults, Options, Servers, reason
+from cdc.errors import CdcError, Unreachable
+from cdc.log.kafka_checkpoint import STABLE_SECONDS, Checkpoints
+from cdc.log.kafka_client import Servers, reason
+from cdc.log.kafka_producer import ROOM_POLL_SECONDS, KafkaProducer
 from cdc.log.kafka_reader import KafkaReader
-from cdc.log.kafka_topics import CHECKPOINT_SUFFIX, KafkaTopics
-from cdc.model import Record, TopicSpec
+from cdc.log.kafka_topics import KafkaTopics
+from cdc.model import Record
 from cdc.ports import LogReader
 
-QUEUE_RECORDS_MAX = 100_000
-QUEUE_KBYTES_MAX = 32 * 1024
-ROOM_POLL_SECONDS = 0.02
 ABORT_SECONDS = 5.0
 OFFSETS_SECONDS_MAX = 10.0
 """How long Kafka may take to note a group's offsets in a transaction."""
-STABLE_SECONDS = 30.0
-CHECKPOINT_SEGMENT_BYTES = 16 * 1024 * 1024
 
-_DEFAULTS: Options = {
-    "compression.type": "lz4",
-    "linger.ms": 5,
-    "queue.buffering.max.messages": QUEUE_RECORDS_MAX,
-    "queue.buffering.max.kbytes": QUEUE_KBYTES_MAX,
-}
 # Closing after a commit whose outcome isn't known; the error of that commit says it already.
 warnings.filterwarnings("ignore", "Producer abort_transaction failed", RuntimeWarning)
 
@@ -43,20 +32,6 @@ _LOST_PARTITIONS = {
     KafkaError.REBALANCE_IN_PROGRESS,
     KafkaError._ASSIGNMENT_LOST,
 }
-
-
-class _Partitions(dict[str, int]):
-    """Topic → number of partitions when the topic was first written to.
-
-    It stays: another count in mid-stream would break the order of keys (invariant 3)."""
-
-    def __init__(self, topics: KafkaTopics) -> None:
-        super().__init__()
-        self._topics = topics
-
-    def __missing__(self, topic: str) -> int:
-        count = self[topic] = self._topics.partitions(topic)
-        return count
 
 
 class KafkaWriter:
@@ -72,44 +47,37 @@ class KafkaWriter:
         stable_seconds: float = STABLE_SECONDS,
     ) -> None:
         self._servers = servers
-        self._topics = topics
         self._name = name
-        self._stable_seconds = stable_seconds
-        self._checkpoints = TopicSpec(
-            name + CHECKPOINT_SUFFIX, 1, replication, retention_ms=None, compacted=True
+        self._checkpoints = Checkpoints(
+            servers, topics, name, replication=replication, stable_seconds=stable_seconds
         )
-        self._has_checkpoints = False
-        self._key = name.encode()
-        self._partitions = _Partitions(topics)
         self._is_usable = True
         self._is_hanging = False
-        self._faults = Faults()
-        self._producer = servers.client(
-            Producer,
-            _DEFAULTS,
+        self._producer = KafkaProducer(
+            servers,
+            topics,
+            name,
             {
                 "transactional.id": name,
                 "enable.idempotence": True,
                 # The transaction tells what became of its records; none reports on its own.
                 "delivery.report.only.error": True,
             },
-            self._faults,
         )
+        self._client = self._producer.client
         try:
             # Fences the earlier writer of this name and settles what it left open.
-            self._producer.init_transactions(servers.timeout_seconds)
+            self._client.init_transactions(servers.timeout_seconds)
         except KafkaException as error:
-            self._faults.hear(self._producer)
-            raise servers.failure(f"opening writer {name}", reason(error), self._faults) from error
+            raise self._producer.raised(f"opening writer {name}", error, ()) from error
+
+    @property
+    def is_fast(self) -> bool:
+        """True where blocks of records are handed over without an object per record."""
+        return self._producer.is_fast
 
     def last_checkpoint(self) -> bytes | None:
-        self._ensure_checkpoints()
-        return last_checkpoint(
-            self._servers,
-            self._topics,
-            self._checkpoints.name,
-            stable_seconds=self._stable_seconds,
-        )
+        return self._checkpoints.last()
 
     def write(
         self,
@@ -125,27 +93,26 @@ class KafkaWriter:
                 hint="open a new writer of this name; it settles the old transaction",
             )
         if checkpoint is not None:
-            self._ensure_checkpoints()
+            self._checkpoints.ensure()
         try:
             # Invariant 1: records, checkpoint and the group's offsets in one transaction.
-            self._producer.begin_transaction()
-            self._produce(records)
+            self._client.begin_transaction()
+            self._producer.produce(records)
             if checkpoint is not None:
-                self._produce([Record(self._checkpoints.name, 0, self._key, checkpoint)])
+                self._producer.produce([self._checkpoints.record(checkpoint)])
             if reader is not None:
                 self._send_offsets(reader)
             self._commit()
         except KafkaException as error:
             self._abort()
-            self._faults.hear(self._producer)
-            raise self._failure(doing, reason(error), records) from error
+            raise self._failure(doing, error, records) from error
         except BaseException:
             if self._is_hanging:
                 self._is_usable = False
                 raise
             # An abort that overtakes the client's own requests leaves it unusable (librdkafka
             # 2.16: EndTxn while AddPartitionsToTxn waits to be sent again).
-            self._producer.flush(ABORT_SECONDS)
+            self._client.flush(ABORT_SECONDS)
             self._abort()
             raise
 
@@ -153,44 +120,7 @@ class KafkaWriter:
         self._is_usable = False
         if self._is_hanging:
             return  # closing would hang as well; the next writer of this name fences it
-        self._producer.purge()
         self._producer.close()
-
-    def _ensure_checkpoints(self) -> None:
-        if not self._has_checkpoints:
-            settings = {"segment.bytes": CHECKPOINT_SEGMENT_BYTES}
-            self._topics.create([self._checkpoints], settings)
-            self._has_checkpoints = True
-
-    def _produce(self, records: Sequence[Record]) -> None:
-        """Hand every record to the client; the hot path."""
-        produce = self._producer.produce
-        partitions = self._partitions
-        for topic, place, key, value, headers in records:
-            partition = place % partitions[topic]
-            names: Any = list(headers) if headers else None
-            try:
-                # topic, value, key, partition, callback, on_delivery, timestamp, headers;
-                # given by name they would cost a third more
-                produce(topic, value, key, partition, None, None, 0, names)
-            except BufferError:
-                self._wait_for_room()
-                produce(topic, value, key, partition, None, None, 0, names)
-
-    def _wait_for_room(self) -> None:
-        """Wait until half of the client's queue is sent, so that waiting stays rare."""
-        deadline = time.monotonic() + self._servers.timeout_seconds
-        waiting = len(self._producer)
-        while len(self._producer) > waiting // 2:
-            self._producer.poll(ROOM_POLL_SECONDS)
-            if time.monotonic() > deadline:
-                last = self._faults.last
-                raise Unreachable(
-                    f"writing as {self._name}: the broker took nothing for"
-                    f" {self._servers.timeout_seconds:g} s, {waiting} records wait"
-                    + (f"; last: {last.str()}" if last else ""),
-                    hint=f"is Kafka at {self._servers.bootstrap_servers} up and reachable?",
-                )
 
     def _send_offsets(self, reader: LogReader) -> None:
         assert isinstance(reader, KafkaReader)
@@ -200,7 +130,7 @@ class KafkaWriter:
         group, seconds = reader.group_metadata(), OFFSETS_SECONDS_MAX
 
         def send() -> None:
-            self._producer.send_offsets_to_transaction(offsets, group, seconds)
+            self._client.send_offsets_to_transaction(offsets, group, seconds)
 
         # librdkafka (issues 5456, 5511) may wait for ever here when the group's coordinator went
         # away and came back, whatever its timeout says.
@@ -216,35 +146,28 @@ class KafkaWriter:
         deadline = time.monotonic() + self._servers.timeout_seconds
         while True:
             try:
-                return self._producer.commit_transaction(max(0.1, deadline - time.monotonic()))
+                self._client.commit_transaction(max(0.1, deadline - time.monotonic()))
+                return
             except KafkaException as error:
                 if not reason(error).retriable() or time.monotonic() > deadline:
                     raise
-                self._producer.poll(ROOM_POLL_SECONDS)
+                self._client.poll(ROOM_POLL_SECONDS)
 
     def _abort(self) -> None:
         """Abort if Kafka lets us; else only a new writer can settle the transaction."""
         try:
-            self._producer.abort_transaction(ABORT_SECONDS)
+            self._client.abort_transaction(ABORT_SECONDS)
         except KafkaException:
             self._is_usable = False
 
-    def _failure(self, doing: str, error: KafkaError, records: Sequence[Record]) -> CdcError:
-        if error.code() in _LOST_PARTITIONS:
+    def _failure(self, doing: str, error: KafkaException, records: Sequence[Record]) -> CdcError:
+        if reason(error).code() in _LOST_PARTITIONS:
             return Unreachable(
                 f"{doing}: the reader's partitions went to another member of its group;"
-                f" nothing was written ({error.name()})",
+                f" nothing was written ({reason(error).name()})",
                 hint="open a new reader; if it comes often, write smaller batches",
             )
-        failure = self._servers.failure(doing, error, self._faults)
-        if error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE):
-            largest = max(records, key=lambda record: len(record.value or b""))
-            size = len(largest.value or b"") + len(largest.key or b"")
-            return LogError(
-                f"{failure.message}; the largest record is of {size} bytes, for {largest.topic}",
-                hint=failure.hint,
-            )
-        return failure
+        return self._producer.raised(doing, error, records)
 
 
 def _ends_within(seconds: float, call: Callable[[], None]) -> bool:

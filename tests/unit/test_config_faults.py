@@ -52,7 +52,8 @@ CASES = {
     ),
     "a word that is not among the allowed ones": (
         "delivery: exactly_onse",
-        '6: delivery: found "exactly_onse"; allowed: exactly_once; did you mean "exactly_once"?',
+        '6: delivery: found "exactly_onse"; allowed: exactly_once, at_least_once;'
+        ' did you mean "exactly_once"?',
     ),
     "a number that is too large": (
         "http: {port: 70000}",

@@ -122,7 +122,9 @@ def test_a_near_miss_of_a_secret_is_not_told(tmp_path: Path) -> None:
     path.write_text("connector: shop\ndelivery: ${SECRET}\n")
     with pytest.raises(ConfigFaults) as caught:
         load(path, {"SECRET": "exactly_onse"})
-    assert str(caught.value).endswith('2: delivery: found "${SECRET}"; allowed: exactly_once')
+    assert str(caught.value).endswith(
+        '2: delivery: found "${SECRET}"; allowed: exactly_once, at_least_once'
+    )
 
 
 @pytest.mark.parametrize(
