@@ -31,9 +31,14 @@ class Written:
 
     def changes(self, capture: Capture, table: str) -> list[dict[str, Any]]:
         """`after` of each change event of the table, in order."""
+        reading, output = self.decoded(capture, table)
+        return [reading.decoded(record.value)["after"] for record in output.records]
+
+    def decoded(self, capture: Capture, table: str) -> tuple[Reading, Any]:
+        """The table's records and the checkpoint after them, and what reads their values."""
         reading = Reading(capture, tables=(f"{self.database}.{table}",))
         output = reading.read(self.events, reading.start(self.flavor, self.file, self.pos))
-        return [reading.decoded(record.value)["after"] for record in output.records]
+        return reading, output
 
 
 def write(database: FreshDatabase, *statements: str) -> Written:

@@ -13,4 +13,5 @@ cdef class BoundTable:
     cdef readonly bytes database
     cdef readonly bytes table
     cdef readonly str name
+    cdef tuple json_columns
     cdef Py_ssize_t topic_index

@@ -28,6 +28,8 @@ class BoundTable:
         """`database.table`, for counters and transaction records."""
         self.plan = plan
         self.topic = topic
+        self.json_columns: tuple[int, ...] = ()
+        """Indexes of the columns that a partial update may change in part."""
         self.topic_index = -1
         """Of `ChangeEvents.topics`; -1 before its first record."""
         self.captured = bool(topic)

@@ -20,10 +20,13 @@ from typing import Any
 
 import cython
 
-from cdc.capture import binlog, statements
+from cdc.capture import binlog, shapes, statements
 from cdc.capture.batch import EventBatch
 from cdc.capture.checkpoint import Checkpoint
+from cdc.capture.compressed_events import plain_query, plain_rows
 from cdc.capture.gtid import NUMBER_MAX
+from cdc.capture.gtid_event import tagged_gtid
+from cdc.capture.partial_update import ordinary_update
 from cdc.capture.shapes import parse_table_map, table_of
 from cdc.errors import DecodeError
 from cdc.model import Output, Record
@@ -54,6 +57,10 @@ HEARTBEAT_V2 = cython.declare(cython.int, binlog.HEARTBEAT_V2)
 ROWS_QUERY = cython.declare(cython.int, binlog.ROWS_QUERY)
 GTID = cython.declare(cython.int, binlog.GTID)
 ANONYMOUS_GTID = cython.declare(cython.int, binlog.ANONYMOUS_GTID)
+GTID_TAGGED = cython.declare(cython.int, binlog.GTID_TAGGED)
+PARTIAL_UPDATE_ROWS = cython.declare(cython.int, binlog.PARTIAL_UPDATE_ROWS)
+QUERY_COMPRESSED = cython.declare(cython.int, binlog.MARIADB_QUERY_COMPRESSED)
+DELETE_ROWS_COMPRESSED = cython.declare(cython.int, binlog.MARIADB_DELETE_ROWS_COMPRESSED)
 ANNOTATE_ROWS = cython.declare(cython.int, binlog.MARIADB_ANNOTATE_ROWS)
 MARIADB_GTID = cython.declare(cython.int, binlog.MARIADB_GTID)
 ARTIFICIAL_FLAG = cython.declare(cython.int, binlog.ARTIFICIAL_FLAG)
@@ -296,6 +303,12 @@ class Decoder:
             self._rotate(events, at, end)
         elif kind == ANONYMOUS_GTID:
             self._anonymous_gtid(data, at, end)
+        elif kind == GTID_TAGGED:
+            self._tagged_gtid(events[at:end])
+        elif kind == PARTIAL_UPDATE_ROWS:
+            self._partial_update(events[at:end], server_id)
+        elif QUERY_COMPRESSED <= kind <= DELETE_ROWS_COMPRESSED:
+            self._compressed(kind, events[at:end], server_id)
         elif kind in (HEARTBEAT, HEARTBEAT_V2):
             # No change, but the link lives and nothing is to be read.
             self.server_seconds = self.now_seconds
@@ -388,6 +401,15 @@ class Decoder:
             raise self._damaged(f"a GTID event says {micros} µs as its time")
         self.transaction.commit_micros = micros
         return 0
+
+    def _tagged_gtid(self, body: bytes) -> None:
+        """MySQL's other GTID event, for a source with a tag."""
+        gtid = tagged_gtid(body)
+        if not self.is_mysql or gtid.number > NUMBER_MAX or gtid.commit_micros > COMMIT_MICROS_MAX:
+            raise self._damaged(f"a GTID event with {gtid} can't be")
+        self._refuse_nested()
+        self.transaction.open_source(gtid.source, gtid.number, self.event_position)
+        self.transaction.commit_micros = gtid.commit_micros
 
     @cython.cfunc
     @cython.exceptval(-1)
@@ -578,6 +600,9 @@ class Decoder:
         is_captured = self.binder.captures(*table_of(body))
         shape = parse_table_map(body, self.flavor, sizes_only=not is_captured)
         bound: BoundTable = self.binder.bind(shape, self.flavor)
+        bound.json_columns = tuple(
+            i for i, column in enumerate(shape.columns) if column.type == shapes.JSON
+        )
         self.bound_by_map[body] = bound
         self.bound_by_name[bound.name] = bound
         return bound
@@ -663,6 +688,31 @@ class Decoder:
         if not bound.captured:
             changes.dropped[bound.name, "table is not in source.tables"] += row
         return 0
+
+    def _partial_update(self, body: bytes, server_id: int) -> None:
+        """UPDATE whose after images may hold JSON values in part."""
+        bound: BoundTable = self._table(int.from_bytes(body[:6], "little"))
+        if bound is not None:
+            with_values = bound.captured
+            plain = ordinary_update(body, bound.plan, bound.json_columns, with_values=with_values)
+            self._event_of(binlog.UPDATE_ROWS, plain, server_id)
+
+    def _compressed(self, kind: int, body: bytes, server_id: int) -> None:
+        """MariaDB's QUERY or rows under zlib."""
+        if kind == QUERY_COMPRESSED:
+            self._event_of(binlog.QUERY, plain_query(body), server_id)
+        else:
+            plain_kind, plain = plain_rows(kind, body)
+            self._event_of(plain_kind, plain, server_id)
+
+    def _event_of(self, kind: int, body: bytes, server_id: int) -> None:
+        """The event that another one stands for, at the same place."""
+        data: cython.p_const_uchar
+        if cython.compiled:
+            data = cython.cast(cython.p_const_uchar, PyBytes_AS_STRING(body))
+        else:
+            data = body
+        self._event(kind, 0, data, 0, len(body), server_id, body)
 
     def _empty_row(self, name: str) -> DecodeError:
         """The error for a row image of no bytes, of which nobody can tell how many there are."""

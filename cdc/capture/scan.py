@@ -12,6 +12,7 @@ from cdc.capture.connection import Session
 from cdc.capture.dump import Dump, Place
 from cdc.capture.facts import ServerFacts
 from cdc.capture.gtid import MariadbGtidList, MysqlGtidSet
+from cdc.capture.gtid_event import tagged_gtid
 from cdc.capture.source_settings import ServerSettings
 from cdc.errors import SourceError
 
@@ -88,10 +89,8 @@ class Scan:
             source, number = struct.unpack_from("<16sQ", body, 1)
             self._mysql.add(str(uuid.UUID(bytes=source)), number, number)
         elif kind == binlog.GTID_TAGGED:
-            raise SourceError(
-                f"{self._what}: a tagged GTID lies before it, so its GTID set can't be told",
-                hint="start at the GTID set itself, at earliest or at latest",
-            )
+            gtid = tagged_gtid(body)
+            self._mysql.add(gtid.source, gtid.number, gtid.number)
         elif kind == binlog.MARIADB_GTID_LIST:
             self._has_set = True
             count = struct.unpack_from("<I", body)[0] & 0xFFFFFFF  # the rest are flags
