@@ -131,8 +131,33 @@ def run(file: Path, stage: str) -> None:
 @cli.command(epilog=_example("cdc check connectors/shop.yaml"))
 @click.argument("file", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def check(file: Path, as_json: bool) -> None:
-    """Check a connector file against server, log, registry and schemas, before it runs."""
+@click.option("--compare", is_flag=True,
+              help="Read a stretch of the live binlog twice, with cdc's reader and with"
+              " mysql-replication, and report every difference.")  # fmt: skip
+@click.option(
+    "--from",
+    "start",
+    metavar="START",
+    help="Compare from earliest, a GTID set, file:position.  [default: now]",
+)
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), help="Compare for so long.")
+@click.option("--events", type=click.IntRange(1), help="Compare so many changes.")
+def check(
+    file: Path,
+    as_json: bool,
+    compare: bool,
+    start: str | None,
+    seconds: float | None,
+    events: int | None,
+) -> None:
+    """Check a connector file against server, log, registry and schemas, before it runs.
+
+    With --compare: 0 equal, 1 different. From START without a limit, up to the binlog's end now."""
+    if compare:
+        _compare(file, as_json, start, seconds, events)
+        return
+    if start or seconds or events:
+        raise click.UsageError("--from, --seconds and --events go with --compare")
     from cdc import check as checking
 
     findings = checking.check(_load(file))
@@ -141,6 +166,29 @@ def check(file: Path, as_json: bool) -> None:
     else:
         checking.show(findings, Console())
     if any(finding.severity == "error" for finding in findings):
+        sys.exit(EXIT_FAILED)
+
+
+def _compare(
+    file: Path, as_json: bool, start: str | None, seconds: float | None, events: int | None
+) -> None:
+    from cdc import comparing
+    from cdc.config.source import parse_start
+
+    if start is None and seconds is None and events is None:
+        raise click.UsageError("--compare needs --seconds, --events or --from")
+    try:
+        start_at = parse_start(start) if start else None
+    except ValueError as error:
+        raise click.UsageError(f"--from {start}: {error}") from error
+    compared = comparing.compare(
+        _load(file, ("capture",)), comparing.Stretch(start_at, seconds, events)
+    )
+    if as_json:
+        click.echo(orjson.dumps(comparing.to_json(compared)).decode())
+    else:
+        comparing.show(compared, Console())
+    if not compared.is_equal:
         sys.exit(EXIT_FAILED)
 
 

@@ -22,7 +22,7 @@ from cdc.console.server import ConsoleServer, serve
 from cdc.errors import CdcError
 from cdc.observe import Metrics
 from cdc.supervisor import Supervisor
-from cdc.wiring import stages_of
+from cdc.wiring import is_reference_reader, stages_of
 
 QUIET_HEARTBEATS = 3
 """So many heartbeats may fail to come before silence counts as lag."""
@@ -39,6 +39,11 @@ def running(
         logger.warning(
             "running the plain form of the hot path, which is many times slower",
             fix="install a C compiler and Cython, then build again with `make setup`",
+        )
+    if "capture" in stages and is_reference_reader(config):
+        logger.warning(
+            "reading the binlog with mysql-replication, which is a hundred times slower",
+            fix="leave out source.reader",
         )
     collect_seldom()
     heartbeat = config.source.heartbeat_seconds if isinstance(config.source, ServerSource) else 5.0

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import structlog
 
-from cdc.capture.binder import Binder, Describe
+from cdc.capture.binder import Announce, Binder, Describe
 from cdc.capture.catalogue import read_tables
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.connection import Session
@@ -293,6 +293,34 @@ def _live_describer(settings: ServerSettings) -> Describe:
     return describe
 
 
+def is_reference_reader(config: ConnectorConfig) -> bool:
+    """Whether mysql-replication reads the binlog, instead of cdc's own reader."""
+    return isinstance(config.source, ServerSection) and config.source.reader == "reference"
+
+
+def _reader(config: ConnectorConfig) -> Any:
+    """The class that follows a live server."""
+    if is_reference_reader(config):
+        from cdc.reference.source import ReferenceSource  # the library takes memory
+
+        return ReferenceSource
+    return ServerSource
+
+
+def _decoder(
+    config: ConnectorConfig, settings: ChangeEventSettings, announce: Announce, describe: Describe
+) -> Any:
+    """What makes change events of what the reader gives."""
+    assert config.source is not None
+    common = (config.connector, config.source.patterns, settings, announce, describe)
+    if is_reference_reader(config):
+        from cdc.reference.step import ReferenceStep
+        from cdc.reference.tables import Tables
+
+        return ReferenceStep(Tables(*common), settings)
+    return Decoder(Binder(*common), settings)
+
+
 def _open_capture(
     config: ConnectorConfig,
     metrics: StageMetrics,
@@ -306,7 +334,7 @@ def _open_capture(
     section = config.source
     source: Any
     ended = EitherEvent(stop)  # the reading ends as well when a write has failed
-
+    is_reference = is_reference_reader(config)
     if isinstance(section, FileSource):
         describe = describer(read_descriptions(section.tables_file))
         source = FilesSource(
@@ -318,17 +346,9 @@ def _open_capture(
     else:
         server = server_settings(config)
         describe = _live_describer(server)
-        source = ServerSource(server, stop=ended, on_seen=metrics.seen)
+        source = _reader(config)(server, stop=ended, on_seen=metrics.seen)
     opened(source)
-    assert section is not None
-    binder = Binder(
-        config.connector,
-        section.patterns,
-        settings,
-        announcer(config, log, registry),
-        describe,
-    )
-    decoder = Decoder(binder, settings)
+    decoder = _decoder(config, settings, announcer(config, log, registry), describe)
     is_exact = config.delivery == "exactly_once"
     writer = (log.writer if is_exact else log.acknowledged_writer)(config.connector)
     sink = CheckpointSink(writer, Checkpoint.to_bytes, Checkpoint.from_bytes)
@@ -336,7 +356,7 @@ def _open_capture(
         metrics,
         decoder,
         sink,
-        bytes_of=lambda batch: len(batch.events),
+        bytes_of=lambda batch: batch.bytes if is_reference else len(batch.events),
         checkpoint_text=_checkpoint_text,
         dropped=lambda: decoder.dropped,
         written=alive,

@@ -24,27 +24,31 @@ Row = dict[str, Any]
 def connect(settings: ServerSettings) -> Connection[DictCursor]:
     """A session in UTC that commits by itself; SourceError or Unreachable if there is none."""
     try:
-        connection = pymysql.connect(
-            host=settings.host,
-            port=settings.port,
-            user=settings.user,
-            password=settings.password.encode(),  # as it is: PyMySQL itself takes latin1
-            charset="utf8mb4",
-            cursorclass=DictCursor,
-            autocommit=True,
-            sql_mode="",
-            init_command="SET time_zone = '+00:00'",
-            connect_timeout=settings.connect_timeout_seconds,
-            read_timeout=settings.connect_timeout_seconds,
-            write_timeout=settings.connect_timeout_seconds,
-            program_name=f"cdc {settings.name}",
-            **tls_options(settings.tls),
-        )
+        connection = pymysql.connect(**connect_options(settings), cursorclass=DictCursor)
     except (pymysql.MySQLError, OSError, ValueError) as error:
         raise connect_refusal(settings, error) from error
     # The greeting must come soon; a look into information_schema may take its time.
     connection._read_timeout = QUERY_SECONDS_MAX  # type: ignore[attr-defined]
     return connection
+
+
+def connect_options(settings: ServerSettings) -> dict[str, Any]:
+    """What PyMySQL is told of a session in UTC that commits by itself."""
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "user": settings.user,
+        "password": settings.password.encode(),  # as it is: PyMySQL itself takes latin1
+        "charset": "utf8mb4",
+        "autocommit": True,
+        "sql_mode": "",
+        "init_command": "SET time_zone = '+00:00'",
+        "connect_timeout": settings.connect_timeout_seconds,
+        "read_timeout": settings.connect_timeout_seconds,
+        "write_timeout": settings.connect_timeout_seconds,
+        "program_name": f"cdc {settings.name}",
+        **tls_options(settings.tls),
+    }
 
 
 def tls_options(tls: Tls) -> dict[str, Any]:

@@ -71,6 +71,8 @@ class ServerSource(_AnySource):
     user: Annotated[str, Field(min_length=1)]
     password: SecretStr = SecretStr("")
     tls: SourceTls = SourceTls()
+    reader: Literal["cdc", "reference"] = "cdc"
+    """Who reads the binlog: cdc itself, or mysql-replication, slow and independent."""
     server_id: Annotated[int | None, Field(ge=1, le=2**32 - 1)] = None
     """This connector's id as a replica; left out, it follows from the connector's name."""
     coordinates: Literal["auto", "gtid", "file"] = "auto"

@@ -20,6 +20,8 @@ PURE = [
     "capture.preflight", "capture.rows", "capture.settings", "capture.shapes",
     "capture.statements", "capture.types", "capture.binder",
     "codec.avro", "codec.official", "codec.partition", "codec.types", "codec.wire",
+    "reference.changes", "reference.comparison", "reference.events", "reference.gate",
+    "reference.reads", "reference.tables", "reference.values", "reference.weaknesses",
     "translate.check", "translate.conditions", "translate.conversions", "translate.plan",
     "translate.rule", "translate.settings", "translate.table", "translate.translator",
     "views.materializer", "views.projection", "views.settings",
@@ -31,10 +33,21 @@ ADAPTERS = {
     "confluent": "codec.registry_confluent",
     "registry_embedded": "codec.registry_embedded",
     "server": "capture.server",
+    "reference": "reference.source",
     "files": "capture.files",
     "sqlite": "views.sqlite",
 }
-COMPOSERS = {"wiring", "cli", "running", "decoding", "check", "tailing", "supervisor", "metering"}
+COMPOSERS = {
+    "wiring",
+    "cli",
+    "running",
+    "decoding",
+    "check",
+    "comparing",
+    "tailing",
+    "supervisor",
+    "metering",
+}
 
 
 def imports_of(path: Path) -> set[str]:
@@ -74,7 +87,9 @@ def test_pure_modules_import_no_socket_clock_or_environment(module):
         ("translate", ("capture", "views", "log")),
         ("views", ("capture", "translate", "log")),
         ("log", ("capture", "translate", "views")),
-        ("codec", ("capture", "translate", "views", "log")),
+        ("codec", ("capture", "translate", "views", "log", "reference")),
+        ("reference", ("translate", "views", "log")),
+        ("capture", ("reference",)),
     ],
 )
 def test_stages_never_import_one_another(stage, others):
