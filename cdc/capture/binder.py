@@ -11,7 +11,14 @@ from cdc.capture.bound_table import BoundTable
 from cdc.capture.checkpoint import Flavor
 from cdc.capture.columns import ColumnPlan
 from cdc.capture.description import Description
-from cdc.capture.envelope import TRANSACTION_KEY_SCHEMA, TRANSACTION_VALUE_SCHEMA, VERSIONS
+from cdc.capture.envelope import (
+    HEARTBEAT_KEY_SCHEMA,
+    HEARTBEAT_VALUE_SCHEMA,
+    TRANSACTION_KEY_SCHEMA,
+    TRANSACTION_VALUE_SCHEMA,
+    version_of,
+)
+from cdc.capture.names import topic_name
 from cdc.capture.plan import TablePlan, plan_table
 from cdc.capture.settings import ChangeEventSettings
 from cdc.capture.shapes import Shape
@@ -40,7 +47,13 @@ class Binder:
         describe: Describe,
     ) -> None:
         self.connector = connector
-        self.transaction_topic = f"{connector}.transaction"
+        delimiter = settings.topic_delimiter
+        self.transaction_topic = topic_name(
+            connector, settings.topic_transaction, delimiter=delimiter
+        )
+        self.heartbeat_topic = settings.topic_heartbeat_name or topic_name(
+            settings.topic_heartbeat_prefix, connector, delimiter=delimiter
+        )
         self.undescribed: set[str] = set()
         """Captured tables whose schemas are plain, since nothing was known of them."""
         self._tables = tables
@@ -50,6 +63,7 @@ class Binder:
         self._flavor: Flavor = "mysql"
         self._file = ("", b"")
         self._transaction_frames: tuple[bytes, bytes] | None = None
+        self._heartbeat_frames: tuple[bytes, bytes] | None = None
 
     def captures(self, database: str, table: str) -> bool:
         """True if the configuration names the table."""
@@ -74,7 +88,9 @@ class Binder:
 
     def _bound(self, name: str, plan: TablePlan, flavor: Flavor) -> BoundTable:
         key_id, value_id = self._announce(plan.topic, plan.key_schema, plan.value_schema)
-        source = b"".join(map(avro_string, (VERSIONS[flavor], flavor, self.connector)))
+        source = b"".join(
+            map(avro_string, (version_of(flavor, self._settings.compat), flavor, self.connector))
+        )
         return BoundTable(
             name,
             plan.rows,
@@ -98,6 +114,15 @@ class Binder:
             )
             self._transaction_frames = (frame(key_id), frame(value_id))
         return self._transaction_frames
+
+    def heartbeat_frames(self) -> tuple[bytes, bytes]:
+        """Frames of key and value of heartbeat records."""
+        if self._heartbeat_frames is None:
+            key_id, value_id = self._announce(
+                self.heartbeat_topic, HEARTBEAT_KEY_SCHEMA, HEARTBEAT_VALUE_SCHEMA
+            )
+            self._heartbeat_frames = (frame(key_id), frame(value_id))
+        return self._heartbeat_frames
 
     def place(self, key_body: bytes) -> int:
         return place(key_body)

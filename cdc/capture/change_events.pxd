@@ -21,6 +21,10 @@ cdef class ChangeEvents:
     cdef bytes now
     cdef bint tombstones
     cdef object skipped
+    cdef bint skips_unchanged
+    cdef str run_id
+    cdef object context
+    cdef public bytes query
     cdef bint with_transactions
     cdef bint is_muted
     cdef long long total_order
@@ -42,6 +46,8 @@ cdef class ChangeEvents:
         Py_ssize_t before_present, Py_ssize_t after_present, long long row) except? -1
     cdef int _change_key(
         self, BoundTable bound, Py_ssize_t value_at, Py_ssize_t before_end, long long row) except? -1
+    cdef bint _is_unchanged(self, Py_ssize_t value_at, Py_ssize_t before_end) noexcept
+    cdef Py_ssize_t _context(self) noexcept
     cdef int _key(self, BoundTable bound, Out key) except? -1
     cdef int _emit(
         self, BoundTable bound, Py_ssize_t value_at, long long row, int operation, Out key,

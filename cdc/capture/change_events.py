@@ -8,11 +8,13 @@ is encoded once and copied."""
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from typing import Any
 
 import cython
 
+from cdc.capture.avro_out import avro_string
 from cdc.model import ORDINAL_BITS, SEQUENCE_BITS, Headers
 from cdc.records import ENTRY, RecordBlock
 
@@ -32,7 +34,20 @@ REVISION_BYTES = cython.declare(cython.Py_ssize_t, 8)
 ENTRY_BYTES = cython.declare(cython.Py_ssize_t, ENTRY.size)
 _ORDINAL_BITS = cython.declare(cython.int, ORDINAL_BITS)
 _SEQUENCE_BITS = cython.declare(cython.int, SEQUENCE_BITS)
+NO_QUERY = b"\0"
+UNCHANGED = "skip.messages.without.change: no published column changed"
 DATA_BYTES_MIN, ENTRIES_BYTES_MIN = 1 << 14, 1 << 11
+
+
+def context_headers(connector: str, flavor: str, run_id: str) -> Headers:
+    """Debezium's headers about the connector (`extended.headers.enabled`)."""
+    values = {
+        "connectorLogicalName": connector,
+        "taskId": "0",
+        "connectorName": flavor,
+        "runId": run_id,
+    }
+    return [(f"__debezium.context.{name}", text.encode()) for name, text in values.items()]
 
 
 @cython.cclass
@@ -44,6 +59,10 @@ class ChangeEvents:
         self.transaction = transaction
         self.tombstones = settings.tombstones_on_delete
         self.skipped = settings.skipped_operations
+        self.skips_unchanged = settings.skip_messages_without_change
+        self.run_id = str(uuid.uuid4()) if settings.extended_headers_enabled else ""
+        self.context: Headers = ()
+        """Headers of every record of a table, if these are wanted."""
         self.with_transactions = settings.provide_transaction_metadata
         self.dropped = Counter[tuple[str, str]]()
         """(table, reason) → changes that were dropped by a named rule (invariant 2)."""
@@ -54,6 +73,7 @@ class ChangeEvents:
         self.old_key, self.new_key = Out(256), Out(256)
         self.data, self.entries = Out(DATA_BYTES_MIN), Out(ENTRIES_BYTES_MIN)
         self.further: list[Headers] = []
+        self.query = NO_QUERY
         self.total_order = 0
         self.collections: dict[str, int] = {}
 
@@ -63,13 +83,16 @@ class ChangeEvents:
         self.is_muted = False
         """The rows now read were published before a restart: count them, no more."""
         self.total_order = 0
+        self.query = NO_QUERY
+        if self.run_id:
+            self.context = context_headers(self.binder.connector, checkpoint.flavor, self.run_id)
 
     def begin_block(self, now_nanos: int) -> None:
         """The events that follow are of this time, and in one block."""
         # As large as the last one came to be, so that it needn't grow by copying.
         self.data = Out(max(DATA_BYTES_MIN, self.data.n + self.data.n // 8))
         self.entries = Out(max(ENTRIES_BYTES_MIN, self.entries.n + self.entries.n // 8))
-        self.further = []
+        self.further = [self.context] if self.context else []
         times = Out(64)
         for unit in (1_000_000, 1_000, 1):
             times.put(1)
@@ -123,7 +146,7 @@ class ChangeEvents:
             tail.varint(self.transaction.thread)
         else:
             tail.byte(0)
-        tail.byte(0)
+        tail.write(self.query)
         return 0
 
     @cython.cfunc
@@ -197,11 +220,31 @@ class ChangeEvents:
         out.byte(2)
         at = bound.plan.image(data, at, end, data, after_present, out)
         self._key(bound, self.new_key)
-        if self.new_key.equals(self.old_key):
-            self._emit(bound, value_at, row, 0x75, self.new_key, -1)
-        else:
+        if not self.new_key.equals(self.old_key):
             self._change_key(bound, value_at, before_end, row)
+        elif self.skips_unchanged and self._is_unchanged(value_at, before_end):
+            out.n = value_at
+            self.dropped[bound.name, UNCHANGED] += 1
+        else:
+            self._emit(bound, value_at, row, 0x75, self.new_key, -1)
         return at
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def _is_unchanged(
+        self, value_at: cython.Py_ssize_t, before_end: cython.Py_ssize_t
+    ) -> cython.bint:
+        """True if the row is published alike before and after: what changed is left out."""
+        out: Out = self.data
+        before: cython.Py_ssize_t = value_at + FRAME_BYTES
+        size: cython.Py_ssize_t = before_end - before
+        i: cython.Py_ssize_t
+        if out.n - before_end != size:
+            return False
+        for i in range(size):  # noqa: SIM110  # a generator would be an object per byte
+            if out.p[before + i] != out.p[before_end + i]:
+                return False
+        return True
 
     @cython.cfunc
     @cython.exceptval(-1)
@@ -219,7 +262,7 @@ class ChangeEvents:
         out.n = value_at
         out.write(before)
         out.byte(0)
-        self.further.append([("__debezium.newkey", self.new_key.value())])
+        self.further.append([("__debezium.newkey", self.new_key.value()), *self.context])
         self._emit(bound, value_at, row, 0x64, self.old_key, len(self.further) - 1)
         self._tombstone(bound, self.old_key)
         value_at = out.n
@@ -227,7 +270,7 @@ class ChangeEvents:
         out.byte(0)
         out.byte(2)
         out.write(after)
-        self.further.append([("__debezium.oldkey", self.old_key.value())])
+        self.further.append([("__debezium.oldkey", self.old_key.value()), *self.context])
         self._emit(bound, value_at, row, 0x63, self.new_key, len(self.further) - 1)
         return 0
 
@@ -244,7 +287,7 @@ class ChangeEvents:
         self._revision()
         self._entry(
             self._topic(bound), 0, 0, -1, value_at, value_size, revision_at,
-            out.n - revision_at - REVISION_BYTES, -1,
+            out.n - revision_at - REVISION_BYTES, self._context(),
         )  # fmt: skip
 
     def add(
@@ -348,7 +391,8 @@ class ChangeEvents:
         self._revision()
         self._entry(
             self._topic(bound), place, key_at, key.n if key.n else -1, value_at, value_size,
-            revision_at, out.n - revision_at - REVISION_BYTES, further,
+            revision_at, out.n - revision_at - REVISION_BYTES,
+            further if further >= 0 else self._context(),
         )  # fmt: skip
         return 0
 
@@ -366,9 +410,16 @@ class ChangeEvents:
             out.copy(key.p, 0, key.n)
             place = hash_of(key.p, FRAME_BYTES, key.n - FRAME_BYTES) & 0x7FFFFFFF
         self._entry(
-            self._topic(bound), place, key_at, key.n if key.n else -1, 0, -1, -1, 0, -1
+            self._topic(bound), place, key_at, key.n if key.n else -1, 0, -1, -1, 0,
+            self._context(),
         )  # fmt: skip
         return 0
+
+    @cython.cfunc
+    @cython.exceptval(check=False)
+    def _context(self) -> cython.Py_ssize_t:
+        """Where the context's headers stand in the block: first, if at all."""
+        return 0 if self.run_id else -1
 
     @cython.cfunc
     @cython.exceptval(-1)
@@ -439,6 +490,14 @@ class ChangeEvents:
             index = self.topic_indexes[topic] = len(self.topics)
             self.topics.append(topic)
         return index
+
+    def heartbeat(self, now_nanos: int) -> None:
+        """A record that says that the connector is alive, in partition 0."""
+        key_frame, value_frame = self.binder.heartbeat_frames()
+        out = Out(64)
+        out.put(now_nanos // 1_000_000)
+        key = key_frame + avro_string(self.binder.connector)
+        self.add(self.binder.heartbeat_topic, 0, key, value_frame + out.value())
 
     def begin(self, micros: int) -> None:
         """A transaction has begun; its BEGIN record, if these are wanted."""

@@ -21,7 +21,9 @@ from typing import Any
 import cython
 
 from cdc.capture import binlog, shapes, statements
+from cdc.capture.avro_out import avro_string
 from cdc.capture.batch import EventBatch
+from cdc.capture.change_events import NO_QUERY
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.compressed_events import plain_query, plain_rows
 from cdc.capture.gtid import NUMBER_MAX
@@ -86,6 +88,10 @@ class Decoder:
     now_seconds: cython.longlong
     skipped: Any
     with_transactions: cython.bint
+    with_query: cython.bint
+    heartbeat_nanos: cython.longlong
+    """Between two heartbeat records; 0: none."""
+    next_heartbeat: cython.longlong
     is_started: cython.bint
     flavor: Any
     is_mysql: cython.bint
@@ -111,6 +117,9 @@ class Decoder:
         self.binder = binder
         self.clock = clock
         self.skipped = settings.skipped_operations
+        self.with_query = settings.include_query
+        self.heartbeat_nanos = settings.heartbeat_interval_ms * 1_000_000
+        self.next_heartbeat = 0
         self.with_transactions = settings.provide_transaction_metadata
         self.transaction = Transaction(binder.connector)
         self.changes = ChangeEvents(binder, settings, self.transaction)
@@ -134,7 +143,16 @@ class Decoder:
         self.now_seconds = now_nanos // 1_000_000_000
         self.changes.begin_block(now_nanos)
         self._events(batch.events)
+        if self.heartbeat_nanos:
+            self._heartbeat(now_nanos)
         return Output(self.changes.block(), self.checkpoint())
+
+    def _heartbeat(self, now_nanos: int) -> None:
+        """A heartbeat record once the interval is over; the first an interval after the start."""
+        if now_nanos >= self.next_heartbeat:
+            if self.next_heartbeat:
+                self.changes.heartbeat(now_nanos)
+            self.next_heartbeat = now_nanos + self.heartbeat_nanos
 
     def checkpoint(self) -> Checkpoint:
         """The place after the last event decoded."""
@@ -315,7 +333,8 @@ class Decoder:
         elif kind == FORMAT_DESCRIPTION:
             self._forget_tables()
         elif kind in (ROWS_QUERY, ANNOTATE_ROWS):
-            pass  # the statement's text: of no use yet
+            if self.with_query:
+                self._statement_text(events, at if kind == ANNOTATE_ROWS else at + 1, end)
         elif kind == binlog.INCIDENT:
             raise DecodeError(
                 f"the source reports an INCIDENT at {self._place()}: it lost changes itself",
@@ -328,6 +347,11 @@ class Decoder:
                 " JSON), or begin after this place",
             )
         return 0
+
+    def _statement_text(self, events: bytes, at: int, end: int) -> None:
+        """The text of the statement whose rows follow; MySQL has a byte of its length before."""
+        text = events[at:end].decode("utf-8", "replace")
+        self.changes.query = b"\2" + avro_string(text)
 
     def _format_description(self, events: bytes, at: int, end: int) -> None:
         """Whether events carry a checksum: the event's own word, not the server's variable."""
@@ -473,6 +497,7 @@ class Decoder:
         if self.with_transactions and self.transaction.has_begun:
             self.changes.end(self._time_micros())
         self.transaction.commit()
+        self.changes.query = NO_QUERY
         if len(self.tables) > TABLE_MAPS_MAX:
             self._forget_tables()  # each statement announces its tables anew
         return 0

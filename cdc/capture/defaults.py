@@ -9,16 +9,19 @@ from __future__ import annotations
 import re
 import struct
 from datetime import date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 from cdc.capture import opcodes
 from cdc.capture import shapes as t
 from cdc.capture.avro_out import Out, avro_string
+from cdc.capture.decimals import decimal_text, unscaled_bytes
 from cdc.capture.description import ColumnDescription
 from cdc.capture.types import AvroType, Form, escape_label
 
 _EPOCH = datetime(1970, 1, 1)
+_DAY_MICROS = 86_400_000_000
+_CONTEXT = Context(prec=100)
 _NOW = re.compile(r"(current_timestamp|now|localtime(stamp)?)\b", re.IGNORECASE)
 
 
@@ -52,12 +55,13 @@ def _convert(column: t.Column, form: Form, text: str) -> Any:
     kind = form.kind
     if kind in (opcodes.SIGNED, opcodes.UNSIGNED, opcodes.YEAR):
         return int(Decimal(text))
-    if kind in (opcodes.COPY, opcodes.FLOAT_AS_DOUBLE):
+    if kind in (opcodes.COPY, opcodes.FLOAT_AS_DOUBLE, opcodes.DECIMAL_DOUBLE):
         return float(text)
-    if kind == opcodes.DECIMAL:
-        unscaled = int(Decimal(text).scaleb(column.scale).to_integral_value())
-        size = ((unscaled if unscaled >= 0 else ~unscaled).bit_length() >> 3) + 1
-        return unscaled.to_bytes(size, "big", signed=True).decode("latin-1")
+    if kind in (opcodes.DECIMAL, opcodes.DECIMAL_TEXT, opcodes.BIG_UNSIGNED):
+        unscaled = int(Decimal(text).scaleb(column.scale, _CONTEXT).to_integral_value())
+        if kind == opcodes.DECIMAL_TEXT:
+            return decimal_text(unscaled, column.scale)
+        return unscaled_bytes(unscaled).decode("latin-1")
     if kind == opcodes.BOOLEAN:
         return _bits(text) == 1
     if kind == opcodes.BITS:
@@ -69,15 +73,28 @@ def _convert(column: t.Column, form: Form, text: str) -> Any:
     if kind == opcodes.SET:
         return text
     if kind == opcodes.DATE:
-        return (date.fromisoformat(text[:10]) - _EPOCH.date()).days
+        day = date.fromisoformat(text[:10])
+        return f"{day}Z" if form.b == opcodes.ISO else (day - _EPOCH.date()).days
     if kind in (opcodes.DATETIME, opcodes.OLD_DATETIME):
-        moment = datetime.fromisoformat(text) - _EPOCH
-        return moment // timedelta(microseconds=1_000_000 // form.b)
+        return _moment(datetime.fromisoformat(text), form.b)
     if kind in (opcodes.TIMESTAMP, opcodes.OLD_TIMESTAMP):
         return datetime.fromisoformat(text).isoformat() + "Z"
     if kind in (opcodes.TIME, opcodes.OLD_TIME):
-        return _time(text)
+        return _time(text, form.b)
     return None
+
+
+def _moment(moment: datetime, unit: int) -> Any:
+    """A DATETIME as `moments.put_moment` writes it."""
+    if unit == opcodes.ISO:
+        return _short(moment.isoformat()) + "Z"
+    number = (moment - _EPOCH) // timedelta(microseconds=1) * unit // 1_000_000
+    return number if -(1 << 63) <= number < 1 << 63 else None
+
+
+def _short(iso: str) -> str:
+    """ISO 8601 without zeros at the end of the fraction."""
+    return iso.rstrip("0") if "." in iso else iso
 
 
 def encode_default(avro: AvroType, default: Any) -> bytes:
@@ -102,8 +119,19 @@ def _bits(text: str) -> int:
     return int(text[2:-1] or "0", 2) if text.startswith("b'") else int(text)
 
 
-def _time(text: str) -> int:
+def _time(text: str, unit: int) -> Any:
+    """A TIME as `moments.put_time` writes it; None for one that isn't a time of day but must be."""
     sign = -1 if text.startswith("-") else 1
     hours, minutes, seconds = text.lstrip("-").split(":")
     micros = int(Decimal(seconds) * 1_000_000)
-    return sign * ((int(hours) * 60 + int(minutes)) * 60_000_000 + micros)
+    micros = sign * ((int(hours) * 60 + int(minutes)) * 60_000_000 + micros)
+    if unit == 0:
+        return micros
+    if unit == 1_000_000_000:
+        return micros * 1000
+    if not 0 <= micros <= _DAY_MICROS:
+        return None
+    if unit == opcodes.ISO:
+        clock = (_EPOCH + timedelta(microseconds=micros)).time()
+        return _short(clock.isoformat()) + "Z"
+    return micros // 1000

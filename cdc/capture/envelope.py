@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from cdc.capture.types import AvroType
 
-VERSIONS = {"mysql": "3.6.1.Final", "mariadb": "3.5.0.Final"}
-"""What `source.version` says: the Debezium whose form this is, by the source's flavor."""
+_VERSIONS = {"mysql": "3.6.1.Final", "mariadb": "3.5.0.Final"}
+
+
+def version_of(flavor: Literal["mysql", "mariadb"], compat: str) -> str:
+    """What `source.version` says: the Debezium whose form this is."""
+    return "3.7.0.Final" if compat == "debezium-3.7" else _VERSIONS[flavor]
+
 
 _SNAPSHOT = {
     "type": "string",
@@ -31,6 +36,9 @@ class Field:
     avro: AvroType
     nullable: bool
     default: Any = None
+    parameters: Mapping[str, str] | None = None
+    """Connect parameters beside the type's own: what the source says of the column."""
+    comment: str = ""
 
     @property
     def is_null_first(self) -> bool:
@@ -42,8 +50,20 @@ def optional(avro: AvroType) -> dict[str, Any]:
     return {"type": ["null", avro], "default": None}
 
 
+def _decorated(field: Field) -> AvroType:
+    """The type with comment and parameters."""
+    if not field.parameters and not field.comment:
+        return field.avro
+    avro: dict[str, Any] = {"type": field.avro} if isinstance(field.avro, str) else field.avro
+    more: dict[str, Any] = {"connect.doc": field.comment} if field.comment else {}
+    if field.parameters:
+        parameters = {**avro.get("connect.parameters", {}), **field.parameters}
+        more["connect.parameters"] = parameters
+    return {**avro, **more}
+
+
 def _field(field: Field, seen: set[str]) -> dict[str, Any]:
-    avro = _once(field.avro, seen)
+    avro = _once(_decorated(field), seen)
     if field.default is None:
         if field.nullable:
             return {"name": field.name, **optional(avro)}
@@ -65,13 +85,16 @@ def _once(avro: AvroType, seen: set[str]) -> AvroType:
 
 
 def key_schema(namespace: str, fields: Sequence[Field]) -> dict[str, Any]:
-    """The schema of a table's keys."""
+    """The schema of a table's keys, of nothing but names and types.
+
+    Defaults and comments stay out: a key's schema, and with it the id in front of the key, has
+    to stay the same as long as its encoding does, since compaction goes by the key's bytes."""
     seen: set[str] = set()
     return {
         "type": "record",
         "name": "Key",
         "namespace": namespace,
-        "fields": [_field(field, seen) for field in fields],
+        "fields": [_field(Field(f.name, f.avro, f.nullable), seen) for f in fields],
         "connect.name": f"{namespace}.Key",
     }
 
@@ -158,20 +181,24 @@ _TRANSACTION_BLOCK = _event_record(
 
 _COMMON = "io.debezium.connector.common"
 
-TRANSACTION_KEY_SCHEMA: dict[str, Any] = {
-    "type": "record",
-    "name": "TransactionMetadataKey",
-    "namespace": _COMMON,
-    "fields": [{"name": "id", "type": "string"}],
-    "connect.version": 1,
-    "connect.name": f"{_COMMON}.TransactionMetadataKey",
-}
 
-TRANSACTION_VALUE_SCHEMA: dict[str, Any] = {
-    "type": "record",
-    "name": "TransactionMetadataValue",
-    "namespace": _COMMON,
-    "fields": [
+def _common(name: str, fields: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "type": "record",
+        "name": name,
+        "namespace": _COMMON,
+        "fields": fields,
+        "connect.version": 1,
+        "connect.name": f"{_COMMON}.{name}",
+    }
+
+
+HEARTBEAT_KEY_SCHEMA = _common("ServerNameKey", [{"name": "serverName", "type": "string"}])
+HEARTBEAT_VALUE_SCHEMA = _common("Heartbeat", [{"name": "ts_ms", "type": "long"}])
+TRANSACTION_KEY_SCHEMA = _common("TransactionMetadataKey", [{"name": "id", "type": "string"}])
+TRANSACTION_VALUE_SCHEMA = _common(
+    "TransactionMetadataValue",
+    [
         {"name": "status", "type": "string"},
         {"name": "id", "type": "string"},
         {"name": "event_count", **optional("long")},
@@ -195,6 +222,4 @@ TRANSACTION_VALUE_SCHEMA: dict[str, Any] = {
         },
         {"name": "ts_ms", "type": "long"},
     ],
-    "connect.version": 1,
-    "connect.name": f"{_COMMON}.TransactionMetadataValue",
-}
+)

@@ -6,21 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cdc.capture import opcodes, rows
-from cdc.capture.avro_out import avro_string
+from cdc.capture import rows
 from cdc.capture.checkpoint import Flavor
 from cdc.capture.columns import ColumnPlan
-from cdc.capture.defaults import default_of, encode_default
 from cdc.capture.description import Description
 from cdc.capture.envelope import Field, key_schema, value_schema
-from cdc.capture.names import avro_name, avro_namespace, topic_of
+from cdc.capture.names import avro_namespace, topic_name
+from cdc.capture.planned_column import PlannedColumn, plan_column
 from cdc.capture.settings import ChangeEventSettings
 from cdc.capture.shapes import Shape
-from cdc.capture.types import form_of
 from cdc.errors import DecodeError
-
-_BULKY = frozenset({opcodes.UTF8, opcodes.TEXT, opcodes.BYTES, opcodes.JSON})
-_UNAVAILABLE = avro_string("__debezium_unavailable_value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,45 +43,30 @@ def plan_table(
     if description is not None and not description.agrees(shape):
         description = None
     shape = _with_names(shape, description)
-    topic = topic_of(connector, shape.database, shape.table)
-    fields: list[Field] = []
-    columns: list[ColumnPlan] = []
-    key = _key_columns(shape, description)
-    for i, column in enumerate(shape.columns):
-        described = description.by_name.get(column.name) if description else None
-        form = form_of(column, described, settings)
-        default = default_of(column, described, form) if described else None
-        field = Field(avro_name(column.name), form.avro, column.nullable, default)
-        fields.append(field)
-        is_bulky = form.kind in _BULKY
-        columns.append(
-            ColumnPlan(
-                f"{shape.database}.{shape.table}",
-                column.name,
-                form,
-                null_branch=(0 if field.is_null_first else 1) if column.nullable else -1,
-                key_slot=key.index(i) if i in key else -1,
-                null_value=_null_value(field, settings),
-                placeholder=_UNAVAILABLE if is_bulky else None,
-            )
+    table = f"{shape.database}.{shape.table}"
+    topic = topic_name(connector, shape.database, shape.table, delimiter=settings.topic_delimiter)
+    key = _key_columns(shape, description, settings)
+    planned = [
+        plan_column(
+            column,
+            description.by_name.get(column.name) if description else None,
+            settings,
+            table=table,
+            key_slot=key.index(i) if i in key else -1,
         )
-    _refuse_equal_names(shape, fields)
-    namespace = avro_namespace(topic)
+        for i, column in enumerate(shape.columns)
+    ]
+    _refuse_equal_names(table, planned)
+    namespace = avro_namespace(topic, settings.schema_name_adjustment_mode)
+    columns: list[ColumnPlan] = [one.plan for one in planned]
     return TablePlan(
         shape,
         topic,
-        rows.RowPlan(f"{shape.database}.{shape.table}", columns),
-        value_schema(namespace, fields, flavor),
-        key_schema(namespace, [fields[i] for i in key]) if key else None,
+        rows.RowPlan(table, columns),
+        value_schema(namespace, [one.field for one in planned if one.is_in_value], flavor),
+        key_schema(namespace, [planned[i].field for i in key]) if key else None,
         description is not None,
     )
-
-
-def _null_value(field: Field, settings: ChangeEventSettings) -> bytes | None:
-    """What is written for null where the column has a default; None: null itself."""
-    if field.default is None or not field.nullable or not settings.replace_null_with_default:
-        return None
-    return b"\x00" + encode_default(field.avro, field.default)
 
 
 def _with_names(shape: Shape, description: Description | None) -> Shape:
@@ -106,23 +86,31 @@ def _with_names(shape: Shape, description: Description | None) -> Shape:
     return replace(shape, columns=columns)
 
 
-def _key_columns(shape: Shape, description: Description | None) -> Sequence[int]:
-    """Indexes of the key's columns: primary key, else the first usable unique key."""
+def _key_columns(
+    shape: Shape, description: Description | None, settings: ChangeEventSettings
+) -> Sequence[int]:
+    """Indexes of the key's columns: configured, primary key, else the first usable unique key."""
+    names = [column.name for column in shape.columns]
+    configured = settings.columns.key_columns(f"{shape.database}.{shape.table}", names)
+    if configured:
+        return configured
     if shape.primary_key:
         return shape.primary_key
     if description and description.unique_keys:
-        names = [column.name for column in shape.columns]
         return [names.index(name) for name in description.unique_keys[0]]
     return ()
 
 
-def _refuse_equal_names(shape: Shape, fields: Sequence[Field]) -> None:
+def _refuse_equal_names(table: str, planned: Sequence[PlannedColumn]) -> None:
     seen: dict[str, str] = {}
-    for column, field in zip(shape.columns, fields, strict=True):
+    for one in planned:
+        field: Field = one.field
         if field.name in seen:
             raise DecodeError(
-                f"columns {seen[field.name]} and {column.name} of {shape.database}.{shape.table}"
+                f"columns {seen[field.name]} and {one.plan.name} of {table}"
                 f" would both be called {field.name} in Avro",
-                hint="rename one of them, or leave one out",
+                hint="rename one of them, leave one out, or set field.name.adjustment.mode:"
+                " avro_unicode",
             )
-        seen[field.name] = column.name
+        if one.is_in_value or one.plan.key_slot >= 0:
+            seen[field.name] = one.plan.name

@@ -7,6 +7,8 @@ Debezium's (MySQL connector 3.6).
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -55,6 +57,8 @@ def named(avro: str, name: str, **more: Any) -> dict[str, Any]:
 
 _INT16: AvroType = {"type": "int", "connect.type": "int16"}
 
+_INT8: AvroType = {"type": "int", "connect.type": "int8"}
+
 _Maker = Callable[[t.Column, ColumnDescription | None, ChangeEventSettings], Form]
 
 
@@ -75,10 +79,23 @@ def _float(column: t.Column, described: ColumnDescription | None, _: ChangeEvent
     return Form(opcodes.COPY, "float", 4)
 
 
-def _decimal(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
-    precision, scale = column.precision, column.scale
+def _tiny(column: t.Column, _: ColumnDescription | None, settings: ChangeEventSettings) -> Form:
+    if column.unsigned:
+        return Form(opcodes.UNSIGNED, _INT16, 1)
+    return Form(opcodes.SIGNED, _INT8 if settings.compat == "debezium-3.7" else _INT16, 1)
+
+
+def _big(column: t.Column, _: ColumnDescription | None, settings: ChangeEventSettings) -> Form:
+    if not column.unsigned:
+        return Form(opcodes.SIGNED, "long", 8)
+    if settings.bigint_unsigned_handling_mode == "precise":
+        return Form(opcodes.BIG_UNSIGNED, _decimal_type(20, 0), 8)
+    return Form(opcodes.UNSIGNED, "long", 8)
+
+
+def _decimal_type(precision: int, scale: int) -> AvroType:
     parameters = {"scale": str(scale), "connect.decimal.precision": str(precision)}
-    avro = named(
+    return named(
         "bytes",
         "org.apache.kafka.connect.data.Decimal",
         scale=scale,
@@ -86,7 +103,16 @@ def _decimal(column: t.Column, _: ColumnDescription | None, __: ChangeEventSetti
         logicalType="decimal",
         **{"connect.parameters": parameters},
     )
-    return Form(opcodes.DECIMAL, avro, decimal_bytes(precision, scale), precision, scale)
+
+
+def _decimal(column: t.Column, _: ColumnDescription | None, settings: ChangeEventSettings) -> Form:
+    precision, scale = column.precision, column.scale
+    kind, avro = {
+        "precise": (opcodes.DECIMAL, _decimal_type(precision, scale)),
+        "string": (opcodes.DECIMAL_TEXT, "string"),
+        "double": (opcodes.DECIMAL_DOUBLE, "double"),
+    }[settings.decimal_handling_mode]
+    return Form(kind, avro, decimal_bytes(precision, scale), precision, scale)
 
 
 def _bit(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
@@ -102,29 +128,57 @@ def _year(_: t.Column, __: ColumnDescription | None, ___: ChangeEventSettings) -
     return Form(opcodes.YEAR, named("int", "io.debezium.time.Year"), 1)
 
 
-def _date(_: t.Column, __: ColumnDescription | None, ___: ChangeEventSettings) -> Form:
-    return Form(opcodes.DATE, named("int", "io.debezium.time.Date"), 3)
+_CONNECT_DATE = named("int", "org.apache.kafka.connect.data.Date", logicalType="date")
+_CONNECT_TIME = named("int", "org.apache.kafka.connect.data.Time", logicalType="time-millis")
+_CONNECT_TIMESTAMP = named(
+    "long", "org.apache.kafka.connect.data.Timestamp", logicalType="timestamp-millis"
+)
+_MILLIS, _MICROS, _NANOS = 1_000, 1_000_000, 1_000_000_000
+
+
+def _iso(name: str, epoch: str) -> tuple[AvroType, int, bytes]:
+    return named("string", f"io.debezium.time.{name}"), opcodes.ISO, avro_string(epoch)
+
+
+def _date(_: t.Column, __: ColumnDescription | None, settings: ChangeEventSettings) -> Form:
+    avro, unit, fallback = {
+        "connect": (_CONNECT_DATE, 0, b"\0"),
+        "isostring": _iso("IsoDate", "1970-01-01Z"),
+    }.get(settings.time_precision_mode, (named("int", "io.debezium.time.Date"), 0, b"\0"))
+    return Form(opcodes.DATE, avro, 3, b=unit, fallback=fallback)
 
 
 def _fraction_bytes(digits: int) -> int:
     return (digits + 1) // 2
 
 
-def _time(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
-    avro = named("long", "io.debezium.time.MicroTime")
+def _time(column: t.Column, _: ColumnDescription | None, settings: ChangeEventSettings) -> Form:
+    avro, unit, fallback = {
+        "connect": (_CONNECT_TIME, _MILLIS, b"\0"),
+        "isostring": _iso("IsoTime", "00:00:00Z"),
+        "nanoseconds": (named("long", "io.debezium.time.NanoTime"), _NANOS, b"\0"),
+    }.get(settings.time_precision_mode, (named("long", "io.debezium.time.MicroTime"), 0, b"\0"))
     if column.type == t.TIME:
-        return Form(opcodes.OLD_TIME, avro, 3)
-    return Form(opcodes.TIME, avro, 3 + _fraction_bytes(column.precision), column.precision)
+        return Form(opcodes.OLD_TIME, avro, 3, b=unit, fallback=fallback)
+    size = 3 + _fraction_bytes(column.precision)
+    return Form(opcodes.TIME, avro, size, column.precision, unit, fallback=fallback)
 
 
-def _datetime(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
-    fine = column.precision > 3
-    unit = "io.debezium.time.MicroTimestamp" if fine else "io.debezium.time.Timestamp"
-    per_second = 1_000_000 if fine else 1_000
+def _datetime(column: t.Column, _: ColumnDescription | None, settings: ChangeEventSettings) -> Form:
+    mode = settings.time_precision_mode
+    if mode == "adaptive_time_microseconds":
+        mode = "microseconds" if column.precision > 3 else "milliseconds"
+    avro, unit, fallback = {
+        "milliseconds": (named("long", "io.debezium.time.Timestamp"), _MILLIS, b"\0"),
+        "microseconds": (named("long", "io.debezium.time.MicroTimestamp"), _MICROS, b"\0"),
+        "nanoseconds": (named("long", "io.debezium.time.NanoTimestamp"), _NANOS, b"\0"),
+        "connect": (_CONNECT_TIMESTAMP, _MILLIS, b"\0"),
+        "isostring": _iso("IsoTimestamp", "1970-01-01T00:00:00Z"),
+    }[mode]
     if column.type == t.DATETIME:
-        return Form(opcodes.OLD_DATETIME, named("long", unit), 8, 0, per_second)
+        return Form(opcodes.OLD_DATETIME, avro, 8, b=unit, fallback=fallback)
     size = 5 + _fraction_bytes(column.precision)
-    return Form(opcodes.DATETIME, named("long", unit), size, column.precision, per_second)
+    return Form(opcodes.DATETIME, avro, size, column.precision, unit, fallback=fallback)
 
 
 def _timestamp(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
@@ -135,7 +189,17 @@ def _timestamp(column: t.Column, _: ColumnDescription | None, __: ChangeEventSet
     return Form(opcodes.TIMESTAMP, avro, size, column.precision)
 
 
-def _string(column: t.Column, described: ColumnDescription | None, _: ChangeEventSettings) -> Form:
+_TEXT_OF_BYTES: dict[str, Callable[[bytes], bytes]] = {
+    "base64": base64.b64encode,
+    "base64-url-safe": base64.urlsafe_b64encode,
+    "hex": binascii.hexlify,
+}
+
+
+def _string(
+    column: t.Column, described: ColumnDescription | None, settings: ChangeEventSettings
+) -> Form:
+    avro: AvroType
     fixed = column.type == t.STRING
     if column.type in (t.BLOB, t.TINY_BLOB, t.MEDIUM_BLOB, t.LONG_BLOB, t.BLOB_COMPRESSED):
         prefix = column.length
@@ -143,10 +207,12 @@ def _string(column: t.Column, described: ColumnDescription | None, _: ChangeEven
         prefix = 1 if column.length < 256 else 2
     compressed = column.type in (t.BLOB_COMPRESSED, t.VARCHAR_COMPRESSED)
     if column.charset in ("binary", ""):
+        convert = _TEXT_OF_BYTES.get(settings.binary_handling_mode)
+        avro = "string" if convert else "bytes"
         if compressed:
-            return Form(opcodes.COMPRESSED_BYTES, "bytes", prefix)
-        return Form(opcodes.BYTES, "bytes", prefix, column.length if fixed else 0)
-    avro: AvroType = "string"
+            return Form(opcodes.COMPRESSED_BYTES, avro, prefix, table=convert)
+        return Form(opcodes.BYTES, avro, prefix, column.length if fixed else 0, table=convert)
+    avro = "string"
     # MariaDB's JSON is LONGTEXT with a check; only the catalogue can tell.
     if described and described.data_type == "json":
         avro = named("string", "io.debezium.data.Json")
@@ -189,26 +255,37 @@ def _json(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings
 _WKB_POINT = 1
 
 
-def _geometry(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
+def _geometry(column: t.Column, _: ColumnDescription | None, settings: ChangeEventSettings) -> Form:
     if column.geometry_type == _WKB_POINT:
         return Form(opcodes.POINT, dict(_POINT), column.length)
+    if settings.compat == "debezium-3.7":
+        return Form(opcodes.GEOMETRY, dict(_GEOMETRY_2), column.length, a=1)
     return Form(opcodes.GEOMETRY, dict(_GEOMETRY), column.length)
 
 
-def _geometry_record(name: str, doc: str, fields: list[dict[str, Any]]) -> dict[str, Any]:
+def _geometry_record(
+    name: str, doc: str, fields: list[dict[str, Any]], version: int = 1
+) -> dict[str, Any]:
     return {
         "type": "record",
         "name": name,
         "namespace": "io.debezium.data.geometry",
         "fields": fields,
         "connect.doc": doc,
-        "connect.version": 1,
+        "connect.version": version,
         "connect.name": f"io.debezium.data.geometry.{name}",
     }
 
 
 _SRID = {"name": "srid", "type": ["null", "int"], "default": None}
-_GEOMETRY = _geometry_record("Geometry", "Geometry", [{"name": "wkb", "type": "bytes"}, _SRID])
+_WKB = {"name": "wkb", "type": "bytes"}
+_EXTENSIONS = {
+    "name": "extensions",
+    "type": ["null", {"type": "map", "values": "string"}],
+    "default": None,
+}
+_GEOMETRY = _geometry_record("Geometry", "Geometry", [_WKB, _SRID])
+_GEOMETRY_2 = _geometry_record("Geometry", "Geometry", [_WKB, _SRID, _EXTENSIONS], version=2)
 _POINT = _geometry_record(
     "Point",
     "Geometry (POINT)",
@@ -227,11 +304,11 @@ def _vector(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettin
 
 
 _FORMS: dict[int, _Maker] = {
-    t.TINY: _integer(1, _INT16, _INT16),
+    t.TINY: _tiny,
     t.SHORT: _integer(2, _INT16, "int"),
     t.INT24: _integer(3, "int", "int"),
     t.LONG: _integer(4, "int", "long"),
-    t.LONGLONG: _integer(8, "long", "long"),
+    t.LONGLONG: _big,
     t.FLOAT: _float,
     t.DOUBLE: _float,
     t.NEWDECIMAL: _decimal,

@@ -39,6 +39,7 @@ class Golden:
     file: str
     deviations: Mapping[tuple[str, str | None], str] = field(default_factory=dict)
     """(topic, key as hex) → why these records are not the same."""
+    options: Mapping[str, Any] = field(default_factory=lambda: OPTIONS)
 
 
 YEAR_0 = "YEAR 0000 is 0 here; Debezium makes it 1900"
@@ -68,6 +69,26 @@ RECORDINGS = [
         {
             ("gstream2.golden.numbers", "04"): YEAR_0,
             ("gstream2.golden.ukey", "16"): DDL_DEFAULT,
+        },
+    ),
+    Golden(
+        "gopt2",
+        "mysql",
+        "binlog.000015",
+        {
+            ("gopt2.golden.numbers", "04"): YEAR_0,
+            ("gopt2.golden.ukey", "16"): DDL_DEFAULT,
+        },
+        {
+            "decimal.handling.mode": "string",
+            "bigint.unsigned.handling.mode": "precise",
+            "binary.handling.mode": "base64",
+            "time.precision.mode": "connect",
+            "include.query": True,
+            "column.propagate.source.type": ".*",
+            "message.key.columns": "golden.nokey:b",
+            "tombstones.on.delete": False,
+            "skipped.operations": "none",
         },
     ),
     Golden(
@@ -119,7 +140,7 @@ def ours(golden: Golden, capture: Capture) -> dict[Key, list[Wire]]:
         capture,
         connector,
         ("golden.*",),
-        OPTIONS,
+        golden.options,
         capture.description.parse_descriptions(tables),
     )
     data = (GOLDEN / f"{golden.name}.binlog").read_bytes()[4:]

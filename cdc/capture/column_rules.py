@@ -1,0 +1,140 @@
+"""Which columns are published, which are masked or cut, and which make the key.
+
+Names and regular expressions are Debezium's: a list is joined by commas (`\\,` is a comma), each
+expression matches the whole of `database.table.column`, in whatever case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+HASHES = {
+    "MD5": "md5", "SHA": "sha1", "SHA-1": "sha1", "SHA-224": "sha224", "SHA-256": "sha256",
+    "SHA-384": "sha384", "SHA-512": "sha512", "SHA3-224": "sha3_224", "SHA3-256": "sha3_256",
+    "SHA3-384": "sha3_384", "SHA3-512": "sha3_512",
+}  # fmt: skip
+"""Java's names of hash algorithms → Python's."""
+
+
+@dataclass(frozen=True, slots=True)
+class NamePatterns:
+    """Regular expressions of which one has to match a whole name."""
+
+    texts: tuple[str, ...] = ()
+    _compiled: tuple[re.Pattern[str], ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        compiled = tuple(re.compile(text, re.IGNORECASE) for text in self.texts)
+        object.__setattr__(self, "_compiled", compiled)
+
+    def __bool__(self) -> bool:
+        return bool(self.texts)
+
+    def matches(self, name: str) -> bool:
+        return any(pattern.fullmatch(name) for pattern in self._compiled)
+
+
+NO_NAMES = NamePatterns()
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """How the text of some columns is hidden: by asterisks, or by a hash with a salt."""
+
+    columns: NamePatterns
+    asterisks: int = 0
+    algorithm: str = ""
+    """A name of hashlib; empty: asterisks."""
+    salt: str = field(default="", repr=False)  # a secret: never in an error (invariant 9)
+    is_v1: bool = False
+    """The text is hashed as Java serializes it; v2 hashes the text itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Truncation:
+    """How long the text or bytes of some columns may be."""
+
+    columns: NamePatterns
+    length_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRules:
+    """All that the settings say of single columns."""
+
+    include: NamePatterns | None = None
+    exclude: NamePatterns | None = None
+    masks: tuple[Mask, ...] = ()
+    truncations: tuple[Truncation, ...] = ()
+    source_types_of_columns: NamePatterns = NO_NAMES
+    source_types_of_types: NamePatterns = NO_NAMES
+    key: tuple[NamePatterns, ...] = ()
+    """`message.key.columns`: a pattern for each column named, in order."""
+
+    def is_excluded(self, name: str) -> bool:
+        """True if `column.exclude.list` names it: it reaches no topic, not even a key."""
+        return self.exclude is not None and self.exclude.matches(name)
+
+    def is_included(self, name: str) -> bool:
+        """True if the value holds the column; a key may hold it all the same."""
+        if self.include is not None:
+            return self.include.matches(name)
+        return not self.is_excluded(name)
+
+    def mask_of(self, name: str) -> Mask | None:
+        return next((mask for mask in self.masks if mask.columns.matches(name)), None)
+
+    def length_max_of(self, name: str) -> int | None:
+        found = (one.length_max for one in self.truncations if one.columns.matches(name))
+        return next(found, None)
+
+    def shows_source_type(self, table: str, column: str, type_name: str) -> bool:
+        return self.source_types_of_columns.matches(f"{table}.{column}") or (
+            self.source_types_of_types.matches(f"{table}.{type_name}")
+        )
+
+    def key_columns(self, table: str, columns: Sequence[str]) -> list[int]:
+        """Indexes of the configured key's columns, in its order; empty: none is configured."""
+        chosen: list[int] = []
+        for patterns in self.key:
+            chosen += [
+                i
+                for i, column in enumerate(columns)
+                if i not in chosen and patterns.matches(f"{table}.{column}")
+            ]
+        return chosen
+
+
+NO_RULES = ColumnRules()
+
+
+def parse_patterns(value: object) -> NamePatterns:
+    """A list of regular expressions; ValueError says which one is none."""
+    texts = value if isinstance(value, list) else re.split(r"(?<!\\),", str(value))
+    found = tuple(text for text in (str(text).strip() for text in texts) if text)
+    for text in found:
+        try:
+            re.compile(text)
+        except re.error as error:
+            raise ValueError(f"regular expressions joined by commas; {error}") from None
+    if not found:
+        raise ValueError("regular expressions of database.table.column, joined by commas")
+    return NamePatterns(found)
+
+
+_KEY = re.compile(r"\s*([^\s:]+):([^:\s]+)\s*")
+
+
+def parse_key_columns(value: object) -> tuple[NamePatterns, ...]:
+    """`database.table:column,column;…`, each part a regular expression."""
+    parts = value if isinstance(value, list) else str(value).split(";")
+    found: list[NamePatterns] = []
+    for part in parts:
+        matched = _KEY.fullmatch(str(part))
+        if matched is None:
+            raise ValueError("database.table:column,column joined by semicolons")
+        table, columns = matched.groups()
+        found += [parse_patterns([f"{table}.{column}"]) for column in columns.split(",")]
+    return tuple(found)
