@@ -8,7 +8,7 @@ from typing import Any
 
 from cdc.capture.checkpoint import Flavor
 from cdc.capture.description import Description
-from cdc.capture.envelope import TRANSACTION_KEY_SCHEMA, TRANSACTION_VALUE_SCHEMA, VERSIONS
+from cdc.capture.envelope import TRANSACTION_KEY_SCHEMA, TRANSACTION_VALUE_SCHEMA, version_of
 from cdc.capture.plan import TablePlan, plan_table
 from cdc.capture.settings import ChangeEventSettings
 from cdc.capture.shapes import Column, Shape
@@ -125,7 +125,7 @@ class Tables:
             frame(key_id),
             AvroSchema(plan.value_schema, plain=True),
             AvroSchema(key, plain=True) if key else None,
-            {"version": VERSIONS[flavor], "connector": flavor, "name": self.connector},
+            {"version": version_of(flavor, self._settings.compat), "connector": flavor, "name": self.connector},
         )
 
 
