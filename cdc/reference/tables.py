@@ -125,7 +125,11 @@ class Tables:
             frame(key_id),
             AvroSchema(plan.value_schema, plain=True),
             AvroSchema(key, plain=True) if key else None,
-            {"version": version_of(flavor, self._settings.compat), "connector": flavor, "name": self.connector},
+            {
+                "version": version_of(flavor, self._settings.compat),
+                "connector": flavor,
+                "name": self.connector,
+            },
         )
 
 
