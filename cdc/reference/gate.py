@@ -42,11 +42,13 @@ class Gate:
         self._by_body: dict[bytes, _Table] = {}
         self._tables: dict[int, _Table] = {}
         self._kept: list[Seen] = []
+        self.has_begun_batch = False
+        """Something was taken that goes on when nothing more is there at once."""
 
     @property
-    def is_holding(self) -> bool:
-        """Whether something was read that nobody has taken."""
-        return bool(self._kept)
+    def is_waited_for(self) -> bool:
+        """Whether what was read shall go on before a wait for more."""
+        return self.has_begun_batch or bool(self._kept)
 
     @property
     def is_full(self) -> bool:

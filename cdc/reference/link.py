@@ -67,7 +67,7 @@ class Link(Connection):
             if self._gate.is_full:
                 raise Quiet
             if not self._arrived and not self._receive():
-                if self._gate.is_holding:
+                if self._gate.is_waited_for:
                     raise Quiet
                 self._wait()
                 continue

@@ -26,7 +26,7 @@ from cdc.reference.reads import Gtid, Image, Read, ReferenceBatch, Seen
 from cdc.reference.values import Absent, NoDate
 
 BATCH_ROWS_MAX = 2_000
-"""Rows after which a batch ends; one event's rows stay together."""
+"""Rows, and events, after which a batch ends; one event's rows stay together."""
 PATIENCE_SECONDS = 600
 """`net_write_timeout` of its session: how long the server waits while we don't read."""
 FIRST_POS = 4
@@ -83,7 +83,8 @@ class ReferenceSource:
         """Ends where it is full, or where nothing more is there to be read at once."""
         reads: list[Read] = []
         count = size = 0
-        while count < BATCH_ROWS_MAX:
+        while max(count, len(reads)) < BATCH_ROWS_MAX:
+            gate.has_begun_batch = bool(reads)
             event, is_quiet = _next(stream, gate)
             seen = gate.take()
             for one in seen[:-1] if event is not None else seen:

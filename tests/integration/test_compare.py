@@ -1,0 +1,157 @@
+"""`cdc check --compare` on real servers: equal readers, differences by place, exit codes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cdc.comparing
+from cdc.comparing import Compared, Stretch, compare
+from cdc.config.source import parse_start
+from cdc.model import Record
+from cdc.reference.comparison import Line, line_of_record
+from cdc.services import MariaDBServer, MySQLServer
+from tests.connectors import Project, events_of, source_section, wait_until
+from tests.readers import place_now
+from tests.reading import settings_for
+from tests.services_plugin import FreshDatabase, fresh_database
+
+Server = MySQLServer | MariaDBServer
+
+
+@pytest.fixture(params=["mysql", "mariadb"])
+def database(request: pytest.FixtureRequest) -> Iterator[FreshDatabase]:
+    with fresh_database(request.getfixturevalue(f"{request.param}_server")) as made:
+        made.execute("create table t (id int primary key, v varchar(40), took time(1))")
+        yield made
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    return Project(tmp_path)
+
+
+def place_of(database: FreshDatabase) -> str:
+    """file:position of the binlog's end."""
+    place = place_now(settings_for(database.server.address))
+    return f"{place.file}:{place.pos}"
+
+
+def connector(project: Project, database: FreshDatabase, **source: Any) -> Path:
+    section = source_section(database.server.address, f"{database.name}.*", **source)
+    return project.write({"connector": "shop", "source": section})
+
+
+def compared(project: Project, database: FreshDatabase, start: str) -> Compared:
+    config = project.load(connector(project, database))
+    return compare(config, Stretch(parse_start(start)))
+
+
+def change(database: FreshDatabase) -> None:
+    database.execute(
+        "insert into t values (1, 'one', '01:00:00.5'), (2, 'two', '-00:00:00.5')",
+        "update t set v = 'more' where id = 1",
+        "update t set id = 3 where id = 1",
+        "delete from t where id = 2",
+    )
+
+
+def test_equal_readers_end_with_0_and_known_weaknesses_apart(
+    project: Project, database: FreshDatabase
+) -> None:
+    start = place_of(database)
+    change(database)
+    ended = project.run("check", connector(project, database), "--compare", "--from", start,
+                        "--json")  # fmt: skip
+    told = json.loads(ended.stdout)
+    assert told["equal"]
+    assert told["compared"] == {f"{database.name}.t": 6}
+    (weakness,) = told["known_weaknesses"]
+    assert weakness["column"] == "took"
+    assert weakness["count"] == 2
+    shown = project.run("check", connector(project, database), "--compare", "--from", start)
+    assert "6 changes compared" in shown.stdout
+    assert "the fraction of a negative TIME comes wrong" in shown.stdout
+
+
+def wrong(record: Record, schemas: Any) -> Line | None:
+    """Our reader, with a fault: it doubles a letter."""
+    line = line_of_record(record, schemas)
+    if line is not None and line.after and line.after["v"] == "more":
+        line.after["v"] = "moore"  # type: ignore[index]
+    return line
+
+
+def test_a_difference_is_told_with_place_column_and_both_values(
+    project: Project, database: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = place_of(database)
+    change(database)
+    monkeypatch.setattr(cdc.comparing, "line_of_record", wrong)
+    found = compared(project, database, start)
+    assert not found.is_equal
+    first = found.comparison.differences[0]
+    assert (first.what, first.ours, first.reference) == ("after.v", "'moore'", "'more'")
+    assert (first.table, first.row) == (f"{database.name}.t", 0)
+    assert first.file == start.partition(":")[0]
+    assert first.position > int(start.partition(":")[2])
+
+
+def test_changes_that_come_while_it_runs_are_compared(
+    project: Project, database: FreshDatabase
+) -> None:
+    file = connector(project, database)
+    stop = threading.Event()
+
+    def write() -> None:
+        with database.connect() as connection, connection.cursor() as cursor:
+            number = 0
+            while not stop.wait(0.02):
+                number += 1
+                cursor.execute(f"insert into t values ({number}, 'x', null)")
+                connection.commit()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        ended = project.run("check", file, "--compare", "--events", 20, "--json")
+    finally:
+        stop.set()
+        writer.join()
+    told = json.loads(ended.stdout)
+    assert told["equal"]
+    assert 20 <= told["compared"][f"{database.name}.t"] < 200
+
+
+def test_wrong_usage_ends_with_2(project: Project, mysql_database: FreshDatabase) -> None:
+    file = connector(project, mysql_database)
+    for arguments in (["--compare"], ["--compare", "--from", "nowhere"], ["--seconds", "1"]):
+        project.run("check", file, *arguments, code=2)
+
+
+def test_a_connector_changes_its_reader_at_a_restart(
+    project: Project, database: FreshDatabase
+) -> None:
+    """`cdc run` goes on with the other reader just where the first one ended."""
+    topic = f"shop.{database.name}.t"
+
+    def run(reader: str, number: int) -> list[Any]:
+        file = connector(project, database, reader=reader)
+        with project.started("run", file, "--stage", "capture") as child:
+            child.wait_running()
+            database.execute(f"insert into t values ({number}, 'x', null)")
+            config = project.load(file)
+            wait_until(lambda: len(events_of(config, topic)) >= number, lambda: child.said)
+            assert ("mysql-replication" in child.said) == (reader == "reference")
+            assert child.stop() == 0
+        return events_of(config, topic)
+
+    for number, reader in enumerate(("cdc", "reference", "cdc"), 1):
+        events = run(reader, number)
+    assert [one["value"]["after"]["id"] for one in events] == [1, 2, 3]
+    assert [one["headers"]["cdc_revision"] for one in events] == ["1.1.0", "1.2.0", "1.3.0"]
