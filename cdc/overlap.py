@@ -19,10 +19,12 @@ class Overlapped(Generic[R, C]):
     Order and invariant 1 are the inner sink's, which is called from one thread, in turn. A write
     that failed is raised by the next call; nothing is written after it."""
 
-    def __init__(self, sink: Sink[R, C], failed: threading.Event) -> None:
-        """`failed` is set when a write has failed, so that who waits for the source can stop."""
+    def __init__(self, sink: Sink[R, C], failed: threading.Event, idle: threading.Event) -> None:
+        """`failed` is set when a write has failed, so that who waits for the source can stop;
+        `idle` while nothing is being written."""
         self._sink = sink
-        self._failed = failed
+        self._failed, self._idle = failed, idle
+        idle.set()
         self._outputs: SimpleQueue[Output[R, C] | None] = SimpleQueue()
         self._ended: SimpleQueue[BaseException | None] = SimpleQueue()
         self._is_writing = False
@@ -37,6 +39,7 @@ class Overlapped(Generic[R, C]):
             self._thread = threading.Thread(target=self._write_all, name="write", daemon=True)
             self._thread.start()
         self._is_writing = True
+        self._idle.clear()
         self._outputs.put(output)
 
     def settle(self) -> None:
@@ -65,6 +68,8 @@ class Overlapped(Generic[R, C]):
                 self._failed.set()
                 self._ended.put(failure)
                 return
+            finally:
+                self._idle.set()
             self._ended.put(None)
 
 

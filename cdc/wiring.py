@@ -334,6 +334,7 @@ def _open_capture(
     section = config.source
     source: Any
     ended = EitherEvent(stop)  # the reading ends as well when a write has failed
+    idle = threading.Event()
     is_reference = is_reference_reader(config)
     if isinstance(section, FileSource):
         describe = describer(read_descriptions(section.tables_file))
@@ -346,7 +347,7 @@ def _open_capture(
     else:
         server = server_settings(config)
         describe = _live_describer(server)
-        source = _reader(config)(server, stop=ended, on_seen=metrics.seen)
+        source = _reader(config)(server, stop=ended, idle=idle, on_seen=metrics.seen)
     opened(source)
     decoder = _decoder(config, settings, announcer(config, log, registry), describe)
     is_exact = config.delivery == "exactly_once"
@@ -361,7 +362,7 @@ def _open_capture(
         dropped=lambda: decoder.dropped,
         written=alive,
     )
-    return Pipeline(_Held(source, opened), meter.step, Overlapped(meter.sink, ended))
+    return Pipeline(_Held(source, opened), meter.step, Overlapped(meter.sink, ended, idle))
 
 
 def _checkpoint_text(checkpoint: Checkpoint) -> str:

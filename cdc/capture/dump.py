@@ -57,12 +57,15 @@ class Dump:
         place: Place,
         *,
         ends: bool = False,
+        idle: threading.Event | None = None,
         on_seen: Callable[[int], None] = lambda seconds: None,
     ) -> None:
-        """Begin at `place`; with `ends`, stop at the binlog's present end."""
+        """Begin at `place`; with `ends`, stop at the binlog's present end. What isn't a full batch
+        is held back while `idle` isn't set."""
         settings = session.settings
         self._settings, self._facts, self._on_seen = settings, facts, on_seen
         self._ends, self._has_begun = ends, False
+        self._idle = idle
         self._framer = PacketFramer(
             settings.batch_bytes_max, settings.event_bytes_max, settings.origin
         )
@@ -89,7 +92,9 @@ class Dump:
     def batches(self, stop: threading.Event) -> Iterator[bytes]:
         """Whole events back to back; returns when `stop` is set, or at the end if it has one.
 
-        A batch ends where it is full, or where nothing more is there to be read at once."""
+        A batch ends where it is full, or where nothing more is there to be read at once and
+        whoever takes it is idle: while a small one is being written the next one grows, instead
+        of queueing behind it."""
         framer = self._framer
         while not stop.is_set():
             is_more = self._receive()
@@ -98,6 +103,8 @@ class Dump:
                 if stop.is_set():
                     return
             if framer.error or framer.is_ended or not is_more:
+                if self._is_held_back():
+                    continue
                 if framer.ready_bytes():
                     yield self._take()
                 if framer.error:
@@ -108,6 +115,13 @@ class Dump:
                     raise self._lost("the server ended it")
                 if not is_more:
                     self._wait(stop)
+
+    def _is_held_back(self) -> bool:
+        """Wait a slice for whoever takes the batches; True if there is reason to look again."""
+        if self._idle is None or self._framer.error or self._idle.is_set():
+            return False
+        self._idle.wait(STOP_SLICE_SECONDS)
+        return not self._framer.is_ended
 
     def _take(self) -> bytes:
         events: bytes = self._framer.take()

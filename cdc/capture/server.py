@@ -21,10 +21,13 @@ class ServerSource:
         settings: ServerSettings,
         *,
         stop: threading.Event,
+        idle: threading.Event | None = None,
         on_seen: Callable[[int], None] = lambda seconds: None,
     ) -> None:
-        """`on_seen` gets the server's time of each batch's last event; now if it has no newer."""
+        """`on_seen` gets the server's time of each batch's last event; now if it has no newer.
+        While `idle` isn't set, only full batches come: small ones would queue."""
         self._settings, self._stop, self._on_seen = settings, stop, on_seen
+        self._idle = idle
         self._session: Session | None = None
 
     def read(self, after: Checkpoint | None) -> Iterator[EventBatch]:
@@ -36,7 +39,7 @@ class ServerSource:
         session = self._session = Session(self._settings)
         try:
             begun = opening(session, after)
-            dump = Dump(session, begun.facts, begun.place, on_seen=self._on_seen)
+            dump = Dump(session, begun.facts, begun.place, idle=self._idle, on_seen=self._on_seen)
             first: Checkpoint | None = begun.start
             for events in dump.batches(self._stop):
                 yield EventBatch(events, first)

@@ -19,6 +19,9 @@ from cdc.model import Record
 from cdc.ports import LogReader
 
 ABORT_SECONDS = 5.0
+MARKERS_SECONDS = 0.0015
+"""How long Kafka mostly takes to write a transaction's markers after it has answered the commit. A
+next transaction that comes sooner is put off, and librdkafka asks again only after 20 ms."""
 OFFSETS_SECONDS_MAX = 10.0
 """How long Kafka may take to note a group's offsets in a transaction."""
 
@@ -53,6 +56,7 @@ class KafkaWriter:
         )
         self._is_usable = True
         self._is_hanging = False
+        self._committed_at = 0.0
         self._producer = KafkaProducer(
             servers,
             topics,
@@ -94,6 +98,7 @@ class KafkaWriter:
             )
         if checkpoint is not None:
             self._checkpoints.ensure()
+        time.sleep(max(0.0, self._committed_at + MARKERS_SECONDS - time.monotonic()))
         try:
             # Invariant 1: records, checkpoint and the group's offsets in one transaction.
             self._client.begin_transaction()
@@ -147,6 +152,7 @@ class KafkaWriter:
         while True:
             try:
                 self._client.commit_transaction(max(0.1, deadline - time.monotonic()))
+                self._committed_at = time.monotonic()
                 return
             except KafkaException as error:
                 if not reason(error).retriable() or time.monotonic() > deadline:

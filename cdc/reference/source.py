@@ -40,9 +40,11 @@ class ReferenceSource:
         settings: ServerSettings,
         *,
         stop: threading.Event,
+        idle: threading.Event | None = None,
         on_seen: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        """`on_seen` gets the server's time of each batch's last event; now if it has no newer."""
+        """`on_seen` gets the server's time of each batch's last event; now if it has no newer.
+        `idle` is not looked at: this reader is never ahead of its sink."""
         self._settings, self._stop, self._on_seen = settings, stop, on_seen
         self._stream: BinLogStreamReader | None = None
 

@@ -34,7 +34,7 @@ class Sink:
 
 def overlapped(fails_at=None):
     sink, failed = Sink(fails_at), threading.Event()
-    return sink, failed, Overlapped(sink, failed)
+    return sink, failed, Overlapped(sink, failed, threading.Event())
 
 
 def test_a_write_returns_before_it_has_ended_and_the_next_one_waits_for_it():
@@ -70,6 +70,17 @@ def test_closing_writes_the_last_output_or_says_that_it_could_not():
     with pytest.raises(Unreachable, match="gone"):
         over.close()
     assert (sink.kept, sink.is_closed) == ([1], True)
+
+
+def test_it_says_while_nothing_is_being_written():
+    sink, idle = Sink(), threading.Event()
+    over = Overlapped(sink, threading.Event(), idle)
+    assert idle.is_set()
+    over.write(Output([], 1))
+    assert not idle.is_set()
+    sink.may_end.release()
+    assert idle.wait(WAIT_SECONDS)
+    over.close()
 
 
 def test_an_either_event_is_set_by_itself_and_by_the_other():
