@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Generator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +14,7 @@ from rich.table import Table
 
 from cdc.capture.binder import Binder
 from cdc.capture.checkpoint import Checkpoint
+from cdc.capture.column_rules import NO_RULES, ColumnRules
 from cdc.capture.connection import Session
 from cdc.capture.decoder import Decoder
 from cdc.capture.facts import read_facts
@@ -32,7 +33,7 @@ from cdc.reference.comparison import Comparison, IsHidden, Place, line_of_record
 from cdc.reference.source import ReferenceSource
 from cdc.reference.tables import Tables
 from cdc.testing import MemoryRegistry
-from cdc.wiring import server_settings
+from cdc.wiring import event_settings, server_settings
 
 HEARTBEAT_SECONDS = 1.0
 """How often the server says that it has nothing new: also how late an end is seen."""
@@ -58,7 +59,6 @@ class Compared:
     begin: str
     end: str = ""
     seconds: float = 0.0
-    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
 
     @property
     def is_equal(self) -> bool:
@@ -95,8 +95,7 @@ class _Run:
         self._settings, self._stretch = settings, stretch
         self._stop = threading.Event()
         self._begun_at = time.monotonic()
-        self.result = Compared(Comparison(hidden_columns(config)), _text(start))
-        registry = self.result.registry
+        registry = MemoryRegistry()
 
         def announce(topic: str, key: dict[str, Any] | None, value: dict[str, Any]) -> Any:
             key_id = registry.register(f"{topic}-key", key) if key else 0
@@ -107,6 +106,8 @@ class _Run:
         assert config.source is not None
         common = (config.connector, config.source.patterns, plain, announce, _undescribed)
         binder, tables = Binder(*common), Tables(*common)
+        rules = event_settings(config).columns
+        self.result = Compared(Comparison(_hidden_columns(rules, tables)), _text(start))
         self._sides = [
             self._ours(Decoder(binder, plain), SchemaCache(registry, plain=True), start),
             self._reference(Changes(tables, with_gaps=True), start),
@@ -175,9 +176,20 @@ def _undescribed(shape: Shape) -> None:
     """Both readers go by the shapes alone."""
 
 
-def hidden_columns(config: ConnectorConfig) -> IsHidden:
-    """Columns whose values the configuration keeps out of sight (invariant 9)."""
-    return lambda table, column: False
+def _hidden_columns(rules: ColumnRules, tables: Tables) -> IsHidden:
+    """Columns whose values the configuration keeps out of sight, wholly or in part."""
+
+    def is_hidden(table: str, field: str) -> bool:
+        column = tables.column_of(table, field)
+        if rules == NO_RULES:
+            return False
+        if column is None:
+            return True
+        name = f"{table}.{column}"
+        is_whole = rules.is_included(name) and rules.length_max_of(name) is None
+        return not is_whole or rules.is_excluded(name) or rules.mask_of(name) is not None
+
+    return is_hidden
 
 
 def _text(checkpoint: Checkpoint) -> str:

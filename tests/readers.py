@@ -18,6 +18,7 @@ from cdc.capture.places import first_checkpoint
 from cdc.capture.server import ServerSource
 from cdc.capture.settings import parse_settings
 from cdc.capture.source_settings import ServerSettings, StartAt
+from cdc.codec.avro import AvroSchema
 from cdc.model import Output, Record
 from cdc.reference.source import ReferenceSource
 from cdc.reference.step import ReferenceStep
@@ -47,6 +48,14 @@ class Readers:
             for schema in (key, value)
         )
         return key_id, value_id
+
+    def decoded(self, record: Record) -> Any:
+        """A record's value as Python has it."""
+        if record.value is None:
+            return None
+        schema_id = int.from_bytes(record.value[1:5], "big")
+        (text,) = (text for text, number in self.ids.items() if number == schema_id)
+        return AvroSchema(json.loads(text), plain=True).decode(record.value[5:])
 
     def outputs(
         self, name: str, start: Checkpoint, end: Checkpoint | None = None

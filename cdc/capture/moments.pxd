@@ -2,10 +2,6 @@
 from cdc.capture.avro_out cimport Out
 from cdc.capture.columns cimport ColumnPlan
 
-cdef enum:
-    DAY_MICROS = 86400000000
-    NANO_SECONDS_MAX = 9223372035
-
 cdef int put_date(ColumnPlan column, long long packed, Out out) except? -1
 cdef int put_time(ColumnPlan column, long long micros, Out out) except? -1
 cdef int put_moment(ColumnPlan column, long long packed, long long micros, Out out) except? -1

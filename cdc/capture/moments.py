@@ -20,8 +20,10 @@ else:
     from cdc.capture.opcodes import ISO
     from cdc.capture.temporal import NO_DATE, days, write_date, write_two
 
-    DAY_MICROS = 86_400_000_000
-    NANO_SECONDS_MAX = 9_223_372_035  # and a fraction: what 64 bits of nanoseconds hold
+# Not of an enum: C makes that one unsigned, and then nothing is below the negative bound.
+DAY_MICROS = cython.declare(cython.longlong, 86_400_000_000)
+NANO_SECONDS_MAX = cython.declare(cython.longlong, 9_223_372_035)
+"""And a fraction: what 64 bits of nanoseconds hold."""
 
 
 @cython.cfunc

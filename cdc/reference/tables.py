@@ -19,8 +19,13 @@ from cdc.patterns import TablePatterns
 
 SYSTEM_DATABASES = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
 SETTINGS_KNOWN = frozenset(
-    {"tombstones_on_delete", "skipped_operations", "provide_transaction_metadata"}
-)
+    {
+        "tombstones_on_delete", "skipped_operations", "provide_transaction_metadata", "compat",
+        "decimal_handling_mode", "bigint_unsigned_handling_mode", "time_precision_mode",
+        "topic_delimiter", "topic_transaction", "unavailable_value_placeholder",
+        "heartbeat_interval_ms",
+    }
+)  # fmt: skip
 """Settings of change events that it follows; others must have their defaults."""
 
 Announce = Callable[[str, dict[str, Any] | None, dict[str, Any]], tuple[int, int]]
@@ -95,6 +100,14 @@ class Tables:
     def last_of(self, database: str, table: str) -> Table | None:
         """The table as it was last seen."""
         return self._last_by_name.get((database, table))
+
+    def column_of(self, table: str, field: str) -> str | None:
+        """The column that a field of `database.table` holds, as it was last seen."""
+        for known in self._last_by_name.values():
+            if known.name == table:
+                found = (one.column.name for one in known.fields if one.name == field)
+                return next(found, None)
+        return None
 
     def transactions(self) -> tuple[bytes, bytes, AvroSchema, AvroSchema]:
         """Frames and schemas of the transaction topic's keys and values."""

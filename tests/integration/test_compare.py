@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import cdc.comparing
 from cdc.comparing import Compared, Stretch, compare
 from cdc.config.source import parse_start
 from cdc.model import Record
-from cdc.reference.comparison import Line, line_of_record
+from cdc.reference.comparison import HIDDEN, Line, line_of_record
 from cdc.services import MariaDBServer, MySQLServer
 from tests.connectors import Project, events_of, source_section, wait_until
 from tests.readers import place_now
@@ -100,6 +101,31 @@ def test_a_difference_is_told_with_place_column_and_both_values(
     assert (first.table, first.row) == (f"{database.name}.t", 0)
     assert first.file == start.partition(":")[0]
     assert first.position > int(start.partition(":")[2])
+
+
+def test_values_of_masked_and_excluded_columns_are_not_shown(
+    project: Project, mysql_database: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mysql_database.execute("create table t (id int, `e-mail` varchar(9), v varchar(9))")
+    start = place_of(mysql_database)
+    mysql_database.execute("insert into t values (1, 'secret', 'more')")
+
+    def wrong_all(record: Record, schemas: Any) -> Line | None:
+        line = line_of_record(record, schemas)
+        assert line is not None
+        assert line.after is not None
+        return replace(line, after=dict.fromkeys(line.after, "wrong"))
+
+    monkeypatch.setattr(cdc.comparing, "line_of_record", wrong_all)
+    config = json.loads(connector(project, mysql_database).read_text())
+    config["change_events"] = {
+        "column.exclude.list": r".*\.t\.v",
+        "column.mask.with.8.chars": r".*\.t\.e-mail",
+    }
+    found = compare(project.load(project.write(config)), Stretch(parse_start(start)))
+    told = {one.what: (one.ours, one.reference) for one in found.comparison.differences}
+    hidden = (HIDDEN, HIDDEN)
+    assert told == {"after.id": ("'wrong'", "1"), "after.e_mail": hidden, "after.v": hidden}
 
 
 def test_changes_that_come_while_it_runs_are_compared(
