@@ -121,6 +121,9 @@ def _time(column: t.Column, avro: Mapping[str, Any], value: timedelta) -> Any:
         raise Untold("the fraction of a negative TIME comes wrong")
     if avro["type"] not in ("int", "long"):
         raise Untold(f"a TIME as Avro {avro['type']} is not among what it writes")
+    is_of_a_day = avro["connect.name"] == "org.apache.kafka.connect.data.Time"
+    if is_of_a_day and not timedelta(0) <= value <= timedelta(days=1):
+        raise Substituted(0)
     return _in_units(avro, value // _MICROSECOND)
 
 
