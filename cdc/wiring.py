@@ -414,6 +414,7 @@ def _open_translate(
         streams=config.streams,
         official=load_official(config.schemas, event_names(config.streams)),
         registry=registry,
+        topic_delimiter=event_settings(config).topic_delimiter,
     )
     # Both ends exist before the first record: a reader sees a topic from its beginning on.
     create_topics(

@@ -112,7 +112,10 @@ NO_RULES = ColumnRules()
 
 def parse_patterns(value: object) -> NamePatterns:
     """A list of regular expressions; ValueError says which one is none."""
-    texts = value if isinstance(value, list) else re.split(r"(?<!\\),", str(value))
+    if isinstance(value, list):
+        texts = value
+    else:
+        texts = [text.replace("\\,", ",") for text in re.split(r"(?<!\\),", str(value))]
     found = tuple(text for text in (str(text).strip() for text in texts) if text)
     for text in found:
         try:

@@ -36,10 +36,10 @@ def table_types(schemas: ChangeSchemas) -> TableTypes:
     return TableTypes(columns, frozenset(key))
 
 
-def change_topic(connector: str, table: str) -> str:
+def change_topic(connector: str, table: str, delimiter: str = ".") -> str:
     """The change topic of `database.table`."""
     # Debezium's rule: what a topic's name can't hold becomes an underscore.
-    return re.sub(r"[^A-Za-z0-9._-]", "_", f"{connector}.{table}")
+    return re.sub(r"[^A-Za-z0-9._-]", "_", delimiter.join((connector, *table.split(".", 1))))
 
 
 def _row_of(envelope: Any) -> Mapping[str, Any]:

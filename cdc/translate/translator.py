@@ -95,6 +95,7 @@ class Translator:
         streams: Sequence[StreamSettings],
         official: OfficialSchemas,
         registry: Registry,
+        topic_delimiter: str = ".",
     ) -> None:
         _refuse(errors_of(check_rules(streams, official)), "the rules can't be used")
         self.dropped: Counter[tuple[str, str, str]] = Counter()
@@ -110,7 +111,7 @@ class Translator:
         for path, stream, rule in rules_of(streams):
             event, _ = find_event(path, stream, rule, official)
             assert event is not None  # checked above
-            topic = change_topic(connector, rule.from_)
+            topic = change_topic(connector, rule.from_, topic_delimiter)
             self._tables[topic] = rule.from_
             self._rules.setdefault(topic, []).append(_Rule(path, stream, rule, event))
             if event.name not in self._wires:
