@@ -10,7 +10,7 @@ from cdc.patterns import TablePatterns
 Coordinates = Literal["auto", "gtid", "file"]
 TlsMode = Literal["disabled", "preferred", "required", "verify_ca", "verify_identity"]
 
-BATCH_BYTES_MAX = 4 << 20
+BATCH_BYTES_MAX = 1 << 20
 EVENT_BYTES_MAX = (1 << 30) + (1 << 16)
 """The servers' own bound of a packet, and the event's headers."""
 

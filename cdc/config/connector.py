@@ -37,7 +37,7 @@ class Limits(Section):
     """Bounds of batches and of retries."""
 
     batch_rows_max: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
-    batch_bytes_max: Annotated[int, Field(ge=1024, le=2**30)] = 2 * 2**20
+    batch_bytes_max: Annotated[int, Field(ge=1024, le=2**30)] = 2**20
     """Of binlog; the events made of it take some times as much memory."""
     retry_wait_seconds_max: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """The longest pause between two tries."""
