@@ -76,6 +76,13 @@ def mariadb_server(services_folder: Path) -> Iterator[MariaDBServer]:
 
 
 @pytest.fixture(scope="session")
+def mariadb11_server(services_folder: Path) -> Iterator[MariaDBServer]:
+    """A MariaDB 11.8 that all tests share."""
+    with held(services_folder / "mariadb11", mariadb.find_11) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def kafka_server(services_folder: Path) -> Iterator[Server]:
     """A Kafka that all tests share."""
     with held(services_folder / "kafka", finder("kafka")) as server:

@@ -43,7 +43,7 @@ class Written:
 
 def write(database: FreshDatabase, *statements: str) -> Written:
     """Run the statements; what the binlog says of them, read as a replica reads it."""
-    flavor = database.server.kind
+    flavor = database.server.flavor
     relaxed = "set time_zone = '+00:00', sql_mode = ''"
     with database.connect(init_command=relaxed) as connection, connection.cursor() as cursor:
         cursor.execute(f"show {'binary log' if flavor == 'mysql' else 'master'} status")

@@ -74,6 +74,8 @@ TABLE_MAPS_MAX = 10_000
 COMMIT_MICROS_MAX = cython.declare(cython.longlong, ((1 << 63) - 1) // 1000)
 """Of a time whose nanoseconds have 64 bits, up to the year 2262."""
 FORMAT_DESCRIPTION_BYTES_MIN = binlog.HEADER_BYTES + 2 + 50 + 4 + 1 + 1 + binlog.CHECKSUM_BYTES
+FILE_NAME_MAX = 512
+"""The servers' own bound."""
 DUMMY_TABLE_ID = cython.declare(cython.longlong, 0xFFFFFF)
 
 
@@ -142,7 +144,12 @@ class Decoder:
         now_nanos = self.clock()
         self.now_seconds = now_nanos // 1_000_000_000
         self.changes.begin_block(now_nanos)
-        self._events(batch.events)
+        try:
+            self._events(batch.events)
+        except DecodeError as error:
+            if self._place() in error.message:
+                raise
+            raise DecodeError(f"{error.message} (at {self._place()})", hint=error.hint) from error
         if self.heartbeat_nanos:
             self._heartbeat(now_nanos)
         return Output(self.changes.block(), self.checkpoint())
@@ -371,9 +378,10 @@ class Decoder:
     def _rotate(self, events: bytes, at: int, end: int) -> None:
         """The next file; a dump begins with an artificial one that names the first."""
         position = int.from_bytes(events[at : at + 8], "little")
-        if end - at < 9 or position >> 62:
+        file = events[at + 8 : end].decode("utf-8", "replace")
+        if not file.isprintable() or not 0 < len(file) <= FILE_NAME_MAX or position >> 62:
             raise self._damaged("a ROTATE event names no place")
-        self._enter_file(events[at + 8 : end].decode("utf-8", "replace"), position)
+        self._enter_file(file, position)
 
     @cython.cfunc
     @cython.exceptval(-1)

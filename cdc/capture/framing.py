@@ -10,6 +10,8 @@ it is used, and the buffer grows by what has arrived, never by what is claimed.
 
 from __future__ import annotations
 
+import re
+
 import cython
 
 from cdc.errors import DecodeError
@@ -28,6 +30,7 @@ HEARTBEAT_V2 = cython.declare(cython.int, 41)
 ROOM_MIN = 1 << 17
 """Bytes that can always be received at once; also more than any error packet has."""
 ERROR_BYTES_MAX = 1 << 16
+_FILE_NAME = re.compile(rb"[ -~]{1,512}?\.\d{6,10}")
 
 
 @cython.cclass
@@ -66,6 +69,9 @@ class PacketFramer:
     """The time in the header of the last event of a transaction; 0 before the first."""
     is_idle = cython.declare(cython.bint, visibility="readonly")
     """The last event is a heartbeat: the server has nothing newer."""
+    file: str
+    position: cython.longlong
+    """Where the last whole event ends, by its own word; for errors."""
 
     def __init__(self, batch_bytes_max: int, event_bytes_max: int, origin: str) -> None:
         self.batch_max, self.event_max, self.origin = batch_bytes_max, event_bytes_max, origin
@@ -75,6 +81,7 @@ class PacketFramer:
         self.packet_is_last = True
         self.in_event = self.is_full = self.is_ended = self.is_idle = False
         self.error = None
+        self.file, self.position = "", 0
         self.buffer = bytearray()
         self._resize(batch_bytes_max + ROOM_MIN)
 
@@ -216,7 +223,7 @@ class PacketFramer:
                 raise self._wrong(f"an event claims {self.event_size} bytes")
             if self.event_size > self.event_max:
                 raise DecodeError(
-                    f"{self.origin}: an event claims {self.event_size} bytes;"
+                    f"{self._place()} an event that claims {self.event_size} bytes;"
                     f" the bound is {self.event_max} (event_bytes_max)",
                     hint="raise the bound, and the memory that goes with it",
                 )
@@ -239,9 +246,20 @@ class PacketFramer:
         # What a file begins and ends with is as old as the file, though sent just now.
         if seconds and kind != 4 and kind != 15 and kind != 35 and kind != 163:
             self.seconds = seconds
+        # MariaDB from 11.4 leaves positions out inside transactions.
+        self.position = self._little(self.done + 13, 4) or self.position + self.event_size
+        if kind == 4:
+            self._enter_file()
         self.done = self.written
         self.in_event = False
         return 0
+
+    def _enter_file(self) -> None:
+        """A ROTATE event names the file that follows; behind the name may be a checksum."""
+        body = bytes(self.buffer[self.done + HEADER_BYTES : self.written])
+        name = _FILE_NAME.match(body, 8)
+        self.position = int.from_bytes(body[:4], "little")
+        self.file = name[0].decode("ascii") if name else ""
 
     @cython.cfunc
     def _take_error(self, length: cython.Py_ssize_t) -> cython.int:
@@ -266,9 +284,14 @@ class PacketFramer:
             value |= cython.cast(cython.longlong, self.data[at + i]) << (8 * i)
         return value
 
+    def _place(self) -> str:
+        if not self.file:
+            return f"{self.origin} sent"
+        return f"{self.origin} sent, after {self.file}:{self.position},"
+
     def _wrong(self, what: str) -> DecodeError:
         return DecodeError(
-            f"{self.origin} sent what can't be a binlog: {what}",
+            f"{self._place()} what can't be a binlog: {what}",
             hint="is something between that changes the stream (a proxy), or is this no"
             " MySQL or MariaDB server?",
         )

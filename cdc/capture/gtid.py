@@ -142,8 +142,12 @@ class MysqlGtidSet:
                     at = tag_end
                 (count,) = struct.unpack_from("<Q", data, at)
                 at += 8
+                end = 0
                 for _ in range(count):
+                    before = end
                     first, end = struct.unpack_from("<QQ", data, at)
+                    if first < before:  # each would move all others: work beyond bounds
+                        raise ValueError(f"interval {first} of {source} stands behind {before}")
                     result.add(source, first, end - 1)
                     at += 16
         except (struct.error, IndexError, UnicodeDecodeError) as error:

@@ -14,7 +14,7 @@ from cdc.capture.facts import ServerFacts
 from cdc.capture.gtid import MariadbGtidList, MysqlGtidSet
 from cdc.capture.gtid_event import tagged_gtid
 from cdc.capture.source_settings import ServerSettings
-from cdc.errors import SourceError
+from cdc.errors import DecodeError, SourceError
 
 # What may stand between transactions; anything else is inside one.
 _BETWEEN = frozenset(
@@ -69,7 +69,15 @@ class Scan:
                 continue
             self._is_boundary |= self._at == self._until
             if self._at < self._until or kind in _SETS:
-                self._take(kind, events[at : end - 4 * self._is_checksummed])
+                try:
+                    self._take(kind, events[at : end - 4 * self._is_checksummed])
+                except (ValueError, struct.error) as error:
+                    raise DecodeError(
+                        f"{self._what}: {binlog.name_of(kind)} at {self._at}, before it, can't be"
+                        f" read: {error}",
+                        hint="is the file damaged? compare with mysqlbinlog"
+                        " --verify-binlog-checksum",
+                    ) from error
             self._at += end - at
         return False
 

@@ -1,9 +1,9 @@
 """Real servers for the demo, the tests and work by hand.
 
-Each kind (`mysql`, `mariadb`, `kafka`, `registry`) is found in the same order: an address in the
-environment, a Docker engine that answers, packages kept in a cache folder. Every server listens
-on 127.0.0.1, keeps its data in a folder of its own and is stopped by its process or container
-id alone; nothing is installed into the system.
+Each kind (`mysql`, `mariadb`, `mariadb11`, `kafka`, `registry`) is found in the same order: an
+address in the environment, a Docker engine that answers, packages kept in a cache folder. Every
+server listens on 127.0.0.1, keeps its data in a folder of its own and is stopped by its process
+or container id alone; nothing is installed into the system.
 """
 
 from __future__ import annotations

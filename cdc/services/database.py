@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
 from cdc.services.server import Carrier, Server
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pymysql.connections import Connection
 
 DEFAULT_PORT = 3306
+Flavor = Literal["mysql", "mariadb"]
 CONNECT_SECONDS_MAX = 5
 
 
@@ -70,6 +71,8 @@ class DatabaseAddress:
 
 class DatabaseServer(Server):
     """A MySQL or MariaDB server."""
+
+    flavor: Flavor = "mysql"
 
     def __init__(
         self, address: DatabaseAddress, carrier: Carrier | None, folder: Path | None

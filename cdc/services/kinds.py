@@ -10,30 +10,34 @@ from typing import Literal, get_args
 from cdc.services import kafka, mariadb, mysql, registry
 from cdc.services.server import Server
 
-Kind = Literal["mysql", "mariadb", "kafka", "registry"]
+Kind = Literal["mysql", "mariadb", "mariadb11", "kafka", "registry"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 LABELS: dict[Kind, str] = {
     "mysql": mysql.MySQLServer.label,
     "mariadb": mariadb.MariaDBServer.label,
+    "mariadb11": mariadb.MariaDB11Server.label,
     "kafka": kafka.KafkaServer.label,
     "registry": registry.RegistryServer.label,
 }
 VARIABLES: dict[Kind, str] = {
     "mysql": mysql.VARIABLE,
     "mariadb": mariadb.VARIABLE,
+    "mariadb11": mariadb.VARIABLE_11,
     "kafka": kafka.VARIABLE,
     "registry": registry.VARIABLE,
 }
 _FIND: dict[Kind, Callable[[Path], Server]] = {
     "mysql": mysql.find,
     "mariadb": mariadb.find,
+    "mariadb11": mariadb.find_11,
     "kafka": kafka.find,
     "registry": registry.find,
 }
 _FETCH: dict[Kind, Callable[[], None]] = {
     "mysql": mysql.fetch,
     "mariadb": mariadb.fetch,
+    "mariadb11": mariadb.fetch_11,
     "kafka": kafka.fetch,
     "registry": registry.fetch,
 }

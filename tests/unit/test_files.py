@@ -19,6 +19,7 @@ from cdc.capture.files import FilesSource
 from cdc.capture.framing import whole_events_end
 from cdc.capture.source_settings import StartAt
 from cdc.errors import DecodeError, PositionLost, SourceError
+from tests.binlogs import golden_events, with_checksum
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 MYSQL = GOLDEN / "gstream2.binlog"
@@ -258,3 +259,13 @@ def test_a_checkpoint_that_the_files_do_not_reach_is_refused(
 ) -> None:
     with pytest.raises(PositionLost, match=says):
         list(source(MYSQL).read(Checkpoint("mysql", "", "", file, pos)))
+
+
+def test_a_damaged_gtid_set_at_the_begin_is_refused_with_its_place(tmp_path: Path) -> None:
+    events = golden_events("gstream2")
+    at = next(i for i, event in enumerate(events) if event[4] == 35)
+    events[at] = with_checksum(events[at][:19] + b"\xff" + events[at][20:])
+    path = tmp_path / "binlog.000001"
+    path.write_bytes(b"\xfebin" + b"".join(events))
+    with pytest.raises(DecodeError, match=r"binlog\.000001:4: PREVIOUS_GTIDS \(35\) at 1\d\d,"):
+        list(FilesSource([path], start=StartAt("earliest"), stop=threading.Event()).read(None))

@@ -177,3 +177,13 @@ def test_hostile_bytes_are_refused_or_waited_on(
     except DecodeError:
         return
     assert sum(map(len, batches)) <= len(stream)
+
+
+@forms
+def test_an_error_says_after_which_place_it_came(form: Any) -> None:
+    rotate = struct.pack("<IBIIIH", 0, 4, 1, 19 + 21, 0, 0x20) + struct.pack("<Q", 4)
+    whole = struct.pack("<IBIIIH", 7, 30, 1, 40, 1234, 0) + bytes(21)
+    framer = form.PacketFramer(BATCH_MAX, EVENT_MAX, "db:3306")
+    stream = packets([OK + rotate + b"binlog.000042", OK + whole, b"\x77"])
+    with pytest.raises(DecodeError, match=r"^db:3306 sent, after binlog\.000042:1234, what can't"):
+        feed(framer, stream)

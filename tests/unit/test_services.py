@@ -420,7 +420,7 @@ def test_an_unknown_kind_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(SystemExit) as caught:
         main(["start", "oracle"])
     assert caught.value.code == 2
-    assert "mysql, mariadb, kafka, registry" in capsys.readouterr().err
+    assert "mysql, mariadb, mariadb11, kafka, registry" in capsys.readouterr().err
 
 
 def test_stopping_an_empty_run_folder_stops_nothing(

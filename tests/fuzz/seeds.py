@@ -1,0 +1,89 @@
+"""Where fuzzing begins: single transactions of the recordings, and small values."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.binlogs import GOLDEN
+from tests.fuzz.mutate import FORMAT_DESCRIPTION, events_of, file_of, packets_of
+
+CORPUS = Path(__file__).parent / "corpus"
+_BEGINS = frozenset({33, 34, 42, 162})
+_AT_FIRST = frozenset({FORMAT_DESCRIPTION, 35, 161, 163})
+TABLE_MAP = 19
+
+
+def corpus(folder: Path = CORPUS) -> Iterator[tuple[str, bytes]]:
+    """(target, input) of each file; the name's ending is the target."""
+    for path in sorted(folder.glob("*.*")):
+        yield path.suffix[1:], path.read_bytes()
+
+
+def seeds() -> Iterator[tuple[str, bytes]]:
+    """(target, input) of what the recordings hold, in small pieces."""
+    for path in sorted(GOLDEN.rglob("*.binlog")):
+        for events in _transactions(events_of(path.read_bytes())):
+            yield "binlog", file_of(events)
+            yield "packets", packets_of(events_of(file_of(events)))
+            for event in events:
+                if event[4] == TABLE_MAP:
+                    yield "map", event[27:-4]
+    for value in (None, True, 7, -70000, 1 << 40, 0.5, "ž🐎", [1, [2]], {"a": {"b": None}}):
+        yield "json", json_binary(value)
+    source = bytes(range(16))
+    yield "gtids", struct.pack("<Q16sQQQQQ", 1, source, 2, 1, 5, 7, 9)
+    yield "gtids", struct.pack("<Q16sB3sQQQ", 1 << 56 | 1 << 8 | 1, source, 6, b"tag", 1, 1, 5)
+    for text in (
+        "truncate `d`.t", "/* c */ insert into `a``b` . t select x'00ff'", "rollback to s",
+        "# c\n-- d\nupdate d1.t set a=1", "/*!50000 delete */ from t", "xa prepare x'00'",
+    ):  # fmt: skip
+        yield "sql", text.encode()
+
+
+def _transactions(events: list[bytes]) -> Iterator[list[bytes]]:
+    head = [event for event in events[:4] if event[4] in _AT_FIRST]
+    found: list[bytes] = []
+    for event in events:
+        if event[4] in _BEGINS and found:
+            yield head + found
+            found = []
+        if found or event[4] in _BEGINS:
+            found.append(event)
+    yield head + found
+
+
+def json_binary(value: Any) -> bytes:
+    """A value in MySQL's binary form, small format; for seeds alone."""
+    kind, data = _json(value)
+    return bytes([kind]) + data
+
+
+def _json(value: Any) -> tuple[int, bytes]:
+    if value is None or isinstance(value, bool):
+        return 4, bytes([{None: 0, True: 1, False: 2}[value]])
+    if isinstance(value, int):
+        is_small = abs(value) < 1 << 15
+        return (5, struct.pack("<h", value)) if is_small else (9, struct.pack("<q", value))
+    if isinstance(value, float):
+        return 11, struct.pack("<d", value)
+    if isinstance(value, str):
+        return 12, bytes([len(value.encode())]) + value.encode()
+    keys = [key.encode() for key in value] if isinstance(value, dict) else []
+    members = [_json(one) for one in (value.values() if keys else value)]
+    at = 4 + 4 * len(keys) + 3 * len(members)
+    head, tail = b"", b"".join(keys)
+    for key in keys:
+        head += struct.pack("<HH", at, len(key))
+        at += len(key)
+    for kind, data in members:
+        if kind in (4, 5):
+            head += bytes([kind]) + data.ljust(2, b"\0")
+        else:
+            head += bytes([kind]) + struct.pack("<H", at)
+            tail += data
+            at += len(data)
+    size = 4 + len(head) + len(tail)
+    return (0 if keys else 2), struct.pack("<HH", len(members), size) + head + tail
