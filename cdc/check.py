@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from cdc.capture.catalogue import read_tables
+from cdc.capture.catalogue import captured_tables, read_tables
 from cdc.capture.connection import Session
 from cdc.capture.expected import expected_plans
 from cdc.capture.facts import read_facts
@@ -60,7 +60,7 @@ def _check_source(config: ConnectorConfig, findings: list[Finding]) -> Mapping[s
     try:
         facts = read_facts(session)
         findings += inspect_source(session, facts, settings)
-        tables = read_tables(session, config.source.patterns)
+        tables = read_tables(session, captured_tables(session, config.source.patterns))
     finally:
         session.close()
     plans = expected_plans(

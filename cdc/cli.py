@@ -263,14 +263,14 @@ def decode(
 @config_option
 def describe(file: Path) -> None:
     """What the server's catalogue knows of the captured tables, as JSON."""
-    from cdc.capture.catalogue import read_tables
+    from cdc.capture.catalogue import captured_tables, read_tables
     from cdc.capture.connection import Session
     from cdc.wiring import server_settings
 
     config = _load(file, ("capture",))
     session = Session(server_settings(config))
     try:
-        tables = read_tables(session, config.source.patterns)
+        tables = read_tables(session, captured_tables(session, config.source.patterns))
     finally:
         session.close()
     click.echo(orjson.dumps(tables, option=orjson.OPT_INDENT_2, default=str).decode())

@@ -104,8 +104,8 @@ class _Run:
         # As the binlog has them, neither masked nor chosen: so values meet values.
         plain = ChangeEventSettings(tombstones_on_delete=False)
         assert config.source is not None
-        common = (config.connector, config.source.patterns, plain, announce, _undescribed)
-        binder, tables = Binder(*common), Tables(*common)
+        common = (config.connector, config.source.patterns, plain, announce)
+        binder, tables = Binder(*common, is_plain=True), Tables(*common, _undescribed)
         rules = event_settings(config).columns
         self.result = Compared(Comparison(_hidden_columns(rules, tables)), _text(start))
         self._sides = [

@@ -17,12 +17,12 @@ from cdc.capture.files import FilesSource
 from cdc.capture.settings import ChangeEventSettings
 from cdc.capture.source_settings import StartAt
 from cdc.codec.avro import SchemaCache
+from cdc.codec.keys import key_schema_id
 from cdc.codec.wire import FRAME_BYTES, schema_id_of
 from cdc.model import Record
 from cdc.patterns import TablePatterns
 from cdc.rendering import readable
 from cdc.testing import MemoryRegistry
-from cdc.wiring import describer
 
 Format = Literal["json", "wire", "none"]
 
@@ -47,7 +47,7 @@ class Decoding:
             self.tables,
             self.settings,
             self._announce,
-            describer(self.descriptions),
+            given=self.descriptions,
         )
         decoder = Decoder(binder, self.settings)
         source = FilesSource(files, start=StartAt("earliest"), stop=threading.Event())
@@ -58,7 +58,10 @@ class Decoding:
     def _announce(
         self, topic: str, key_schema: dict[str, Any] | None, value_schema: dict[str, Any]
     ) -> tuple[int, int]:
-        key_id = self._register(f"{topic}-key", key_schema) if key_schema else 0
+        key_id = 0
+        if key_schema:
+            key_id = key_schema_id(self.registry, f"{topic}-key", key_schema)
+            self.schemas[key_id] = self.registry.schema(key_id)
         return key_id, self._register(f"{topic}-value", value_schema)
 
     def _register(self, subject: str, schema: dict[str, Any]) -> int:

@@ -12,17 +12,17 @@ from typing import Any
 import orjson
 import structlog
 
-from cdc.capture.binder import Announce, Binder, Describe
-from cdc.capture.catalogue import read_tables
+from cdc.capture.binder import Announce, Binder, descriptions_topic
 from cdc.capture.checkpoint import Checkpoint
-from cdc.capture.connection import Session
+from cdc.capture.decisions import Decision
 from cdc.capture.decoder import Decoder
-from cdc.capture.description import Description, Descriptions, parse_descriptions
+from cdc.capture.description import Descriptions, parse_descriptions
 from cdc.capture.files import FilesSource
+from cdc.capture.live_catalogue import LiveCatalogue
 from cdc.capture.server import ServerSource
 from cdc.capture.settings import ChangeEventSettings, parse_settings
-from cdc.capture.shapes import Shape
 from cdc.capture.source_settings import ServerSettings, Tls
+from cdc.codec.keys import key_schema_id
 from cdc.codec.official import load_official
 from cdc.codec.registry_embedded import EmbeddedRegistry
 from cdc.config import ConnectorConfig
@@ -38,7 +38,6 @@ from cdc.metering import Meter
 from cdc.model import Message, Offsets, TopicSpec
 from cdc.observe import Metrics, StageMetrics
 from cdc.overlap import EitherEvent, Overlapped
-from cdc.patterns import TablePatterns
 from cdc.ports import Log, LogReader, Registry
 from cdc.supervisor import Pipeline, Stage
 from cdc.translate.check import event_names
@@ -247,7 +246,7 @@ def announcer(config: ConnectorConfig, log: Log, registry: Registry) -> Any:
         topic: str, key_schema: dict[str, Any] | None, value_schema: dict[str, Any]
     ) -> tuple[int, int]:
         create_topics(log, config.topics.change_topic(topic))
-        key_id = registry.register(f"{topic}-key", key_schema) if key_schema else 0
+        key_id = key_schema_id(registry, f"{topic}-key", key_schema) if key_schema else 0
         return key_id, registry.register(f"{topic}-value", value_schema)
 
     return announce
@@ -265,32 +264,14 @@ def create_topics(log: Log, *specs: TopicSpec) -> None:
         )
 
 
-def describer(descriptions: Descriptions) -> Describe:
-    """Descriptions by table, the same for the whole reading."""
-
-    def describe(shape: Shape) -> Description | None:
-        return descriptions.get((shape.database, shape.table))
-
-    return describe
-
-
-def _live_describer(settings: ServerSettings) -> Describe:
-    """Names the columns of tables whose rows come without names, by the catalogue of today.
-
-    Where the binlog has names nothing is asked: today's catalogue may not fit yesterday's rows."""
-
-    def describe(shape: Shape) -> Description | None:
-        if shape.named:
-            return None
-        name = (shape.database, shape.table)
-        session = Session(settings)
-        try:
-            tables = read_tables(session, TablePatterns((".".join(name),)))
-        finally:
-            session.close()
-        return parse_descriptions(tables).get(name)
-
-    return describe
+def stored_decisions(config: ConnectorConfig, log: Log) -> list[Decision]:
+    """What earlier runs decided on the tables' descriptions; their topic is there afterwards."""
+    topic = descriptions_topic(config.connector)
+    create_topics(log, config.topics.internal_topic(topic))
+    return [
+        Decision.from_record(message.key, message.value)
+        for message in log.follow(topic, {}, wait_seconds=0)
+    ]
 
 
 def is_reference_reader(config: ConnectorConfig) -> bool:
@@ -308,17 +289,30 @@ def _reader(config: ConnectorConfig) -> Any:
 
 
 def _decoder(
-    config: ConnectorConfig, settings: ChangeEventSettings, announce: Announce, describe: Describe
+    config: ConnectorConfig,
+    settings: ChangeEventSettings,
+    announce: Announce,
+    log: Log,
+    catalogue: LiveCatalogue | None,
+    given: Descriptions,
 ) -> Any:
     """What makes change events of what the reader gives."""
     assert config.source is not None
-    common = (config.connector, config.source.patterns, settings, announce, describe)
+    common = (config.connector, config.source.patterns, settings, announce)
     if is_reference_reader(config):
         from cdc.reference.step import ReferenceStep
         from cdc.reference.tables import Tables
 
-        return ReferenceStep(Tables(*common), settings)
-    return Decoder(Binder(*common), settings)
+        assert catalogue is not None
+        return ReferenceStep(Tables(*common, catalogue.names_of), settings)
+    binder = Binder(
+        *common,
+        catalogue=catalogue,
+        stored=stored_decisions(config, log),
+        given=given,
+        topic=descriptions_topic(config.connector),
+    )
+    return Decoder(binder, settings)
 
 
 def _open_capture(
@@ -336,8 +330,10 @@ def _open_capture(
     ended = EitherEvent(stop)  # the reading ends as well when a write has failed
     idle = threading.Event()
     is_reference = is_reference_reader(config)
+    catalogue: LiveCatalogue | None = None
+    given: Descriptions = {}
     if isinstance(section, FileSource):
-        describe = describer(read_descriptions(section.tables_file))
+        given = read_descriptions(section.tables_file)
         source = FilesSource(
             section.files,
             start=section.start_at,
@@ -346,12 +342,14 @@ def _open_capture(
         )
     else:
         server = server_settings(config)
-        describe = _live_describer(server)
+        catalogue = opened(LiveCatalogue(server))
         source = _reader(config)(server, stop=ended, idle=idle, on_seen=metrics.seen)
     opened(source)
-    decoder = _decoder(config, settings, announcer(config, log, registry), describe)
     is_exact = config.delivery == "exactly_once"
+    # First: what an earlier writer left open is settled, and can't come between what is read.
     writer = (log.writer if is_exact else log.acknowledged_writer)(config.connector)
+    announce = announcer(config, log, registry)
+    decoder = _decoder(config, settings, announce, log, catalogue, given)
     sink = CheckpointSink(writer, Checkpoint.to_bytes, Checkpoint.from_bytes)
     meter = Meter(
         metrics,

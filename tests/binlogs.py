@@ -249,6 +249,10 @@ class Reading:
     tables: tuple[str, ...] = ("shop.*",)
     options: Mapping[str, Any] = field(default_factory=dict)
     descriptions: Mapping[tuple[str, str], Any] = field(default_factory=dict)
+    catalogue: Any = None
+    stored: Sequence[Any] = ()
+    topic: str | None = None
+    """Where descriptions are kept."""
     schemas: dict[int, Any] = field(default_factory=dict)
     ids: dict[str, int] = field(default_factory=dict)
     """Ids by schema; given on to another reading, both frame alike."""
@@ -257,7 +261,14 @@ class Reading:
         settings, faults = self.capture.settings.parse_settings(self.options)
         assert not faults
         self.binder = self.capture.binder.Binder(
-            self.connector, TablePatterns(self.tables), settings, self._announce, self._describe
+            self.connector,
+            TablePatterns(self.tables),
+            settings,
+            self._announce,
+            catalogue=self.catalogue,
+            stored=self.stored,
+            given=self.descriptions,
+            topic=self.topic,
         )
         self.decoder = self.capture.decoder.Decoder(self.binder, settings, clock=lambda: 10**18)
         self._parsed: dict[int, Any] = {}
@@ -272,9 +283,6 @@ class Reading:
             self.schemas[known] = schema
             ids.append(known)
         return ids[0], ids[1]
-
-    def _describe(self, shape: Any) -> Any:
-        return self.descriptions.get((shape.database, shape.table))
 
     def start(self, flavor: str = "mysql", file: str = "binlog.000001", pos: int = 4) -> Any:
         return self.capture.checkpoint.Checkpoint(flavor, "", "", file, pos)

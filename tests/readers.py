@@ -63,7 +63,7 @@ class Readers:
         """What the reader `capture` or `reference` makes of it, batch by batch."""
         chosen, faults = parse_settings(self.options)
         assert not faults
-        common = (self.settings.name, self.settings.tables, chosen, self.announce, lambda _: None)
+        common = (self.settings.name, self.settings.tables, chosen, self.announce)
         stop = threading.Event()
         timer = threading.Timer(SECONDS_MAX, stop.set)
         timer.start()
@@ -71,10 +71,10 @@ class Readers:
         step: Any
         if name == "reference":
             source = ReferenceSource(self.settings, stop=stop)
-            step = ReferenceStep(Tables(*common), chosen, clock=lambda: NOW)
+            step = ReferenceStep(Tables(*common, lambda _: None), chosen, clock=lambda: NOW)
         else:
             source = ServerSource(self.settings, stop=stop)
-            step = Decoder(Binder(*common), chosen, clock=lambda: NOW)
+            step = Decoder(Binder(*common, is_plain=True), chosen, clock=lambda: NOW)
         try:
             with closing(source.read(start)) as batches:
                 for batch in batches:

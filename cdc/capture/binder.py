@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from cdc.capture import rows
 from cdc.capture.avro_out import avro_string
 from cdc.capture.bound_table import BoundTable
-from cdc.capture.checkpoint import Flavor
+from cdc.capture.checkpoint import Checkpoint, Flavor
 from cdc.capture.columns import ColumnPlan
+from cdc.capture.decisions import Decision, TableName
 from cdc.capture.description import Description
 from cdc.capture.envelope import (
     HEARTBEAT_KEY_SCHEMA,
@@ -18,21 +19,22 @@ from cdc.capture.envelope import (
     TRANSACTION_VALUE_SCHEMA,
     version_of,
 )
+from cdc.capture.knowledge import Catalogue, Knowledge, Place
 from cdc.capture.names import topic_name
+from cdc.capture.online_change import helped_table
 from cdc.capture.plan import TablePlan, plan_table
 from cdc.capture.settings import ChangeEventSettings
 from cdc.capture.shapes import Shape
 from cdc.capture.types import form_of
 from cdc.codec.partition import place
 from cdc.codec.wire import frame
+from cdc.model import Record
 from cdc.patterns import TablePatterns
 
 SYSTEM_DATABASES = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
 
 Announce = Callable[[str, dict[str, Any] | None, dict[str, Any]], tuple[int, int]]
 """(topic, key schema, value schema) → their ids; the topic is there afterwards."""
-Describe = Callable[[Shape], Description | None]
-"""What the catalogue knew of a table when rows of this shape were written; None: nothing."""
 
 
 class Binder:
@@ -44,8 +46,15 @@ class Binder:
         tables: TablePatterns,
         settings: ChangeEventSettings,
         announce: Announce,
-        describe: Describe,
+        *,
+        catalogue: Catalogue | None = None,
+        stored: Iterable[Decision] = (),
+        given: Mapping[TableName, Description] | None = None,
+        topic: str | None = None,
+        is_plain: bool = False,
     ) -> None:
+        """`catalogue`, `stored`, `given`, `topic`: see `Knowledge`. With `is_plain` schemas hold
+        nothing but what TABLE_MAP tells."""
         self.connector = connector
         delimiter = settings.topic_delimiter
         self.transaction_topic = topic_name(
@@ -57,34 +66,67 @@ class Binder:
         self.undescribed: set[str] = set()
         """Captured tables whose schemas are plain, since nothing was known of them."""
         self._tables = tables
+        self._exact = frozenset(tables.exact())
         self._settings = settings
         self._announce = announce
-        self._describe = describe
+        self._knowledge = Knowledge(
+            topic,
+            self.captures,
+            self._tracks,
+            catalogue=catalogue,
+            stored=stored,
+            given=given,
+        )
+        self._is_plain = is_plain
         self._flavor: Flavor = "mysql"
-        self._file = ("", b"")
         self._transaction_frames: tuple[bytes, bytes] | None = None
         self._heartbeat_frames: tuple[bytes, bytes] | None = None
 
+    def start(self, checkpoint: Checkpoint) -> None:
+        """A reading begins."""
+        self._knowledge.start(checkpoint)
+
     def captures(self, database: str, table: str) -> bool:
-        """True if the configuration names the table."""
+        """True if the configuration names the table, or a pattern does and it is no helper."""
+        return self._matches(database, table) and not self._is_helper(database, table)
+
+    def _matches(self, database: str, table: str) -> bool:
         return database not in SYSTEM_DATABASES and self._tables.matches(database, table)
+
+    def _is_helper(self, database: str, table: str) -> bool:
+        return helped_table(table) is not None and (database, table) not in self._exact
+
+    def _tracks(self, database: str, table: str) -> bool:
+        """Helpers of captured tables are known too: one will be swapped in."""
+        return self._matches(database, table) or (
+            (helped := helped_table(table)) is not None and self._matches(database, helped)
+        )
 
     def captures_database(self, database: str) -> bool:
         """True if the configuration may name a table of the database."""
         return database not in SYSTEM_DATABASES and self._tables.may_match_database(database)
 
-    def bind(self, shape: Shape, flavor: Flavor) -> BoundTable:
+    def bind(self, shape: Shape, flavor: Flavor, at: Place) -> BoundTable:
         """What the decoder needs of a table; of one that isn't captured only its rows' size."""
         self._flavor = flavor
         name = f"{shape.database}.{shape.table}"
         if not self.captures(shape.database, shape.table):
-            return BoundTable(name, _skipping_plan(shape, self._settings))
-        description = self._describe(shape)
+            return BoundTable(
+                name,
+                _skipping_plan(shape, self._settings),
+                drop_reason=self._drop_reason(shape.database, shape.table),
+            )
+        description = None if self._is_plain else self._knowledge.at(shape, at)
         plan = plan_table(
             shape, description, self._settings, connector=self.connector, flavor=flavor
         )
         (self.undescribed.discard if plan.is_described else self.undescribed.add)(name)
         return self._bound(name, plan, flavor)
+
+    def _drop_reason(self, database: str, table: str) -> str:
+        if self._matches(database, table):
+            return "helper table of an online schema change; captured if source.tables names it"
+        return "table is not in source.tables"
 
     def _bound(self, name: str, plan: TablePlan, flavor: Flavor) -> BoundTable:
         key_id, value_id = self._announce(plan.topic, plan.key_schema, plan.value_schema)
@@ -100,11 +142,34 @@ class Binder:
             (avro_string(plan.shape.database), avro_string(plan.shape.table)),
         )
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether `opened` has to be called at each transaction."""
+        return self._knowledge.is_waiting
+
+    def opened(self, at: Place) -> list[str]:
+        """A transaction begins: the tables to be bound anew in it, as `database.table`."""
+        return [".".join(table) for table in self._knowledge.opened(at)]
+
+    def statement(self, text: str, database: str, at: Place) -> list[str]:
+        """DDL, perhaps: the tables to be bound anew after it, as `database.table`."""
+        if self._is_plain:
+            return []
+        _, changes = self._knowledge.statement(text, database, at)
+        return [".".join(change.table) for change in changes]
+
+    def take_changed(self) -> bool:
+        """Whether the last `bind` found another description than the table had before."""
+        has_changed, self._knowledge.has_changed = self._knowledge.has_changed, False
+        return has_changed
+
+    def records(self) -> list[Record]:
+        """What is to be written beside the change events."""
+        return self._knowledge.records()
+
     def avro_file(self, file: str) -> bytes:
         """The binlog file's name as an Avro string."""
-        if self._file[0] != file:
-            self._file = (file, avro_string(file))
-        return self._file[1]
+        return avro_string(file)
 
     def transaction_frames(self) -> tuple[bytes, bytes]:
         """Frames of key and value of the transaction topic's records."""
@@ -135,3 +200,8 @@ def _skipping_plan(shape: Shape, settings: ChangeEventSettings) -> rows.RowPlan:
         ColumnPlan(name, column.name, form_of(column, None, settings)) for column in shape.columns
     ]
     return rows.RowPlan(name, columns)
+
+
+def descriptions_topic(connector: str) -> str:
+    """The internal topic that descriptions are kept in."""
+    return f"{connector}.descriptions"

@@ -14,4 +14,5 @@ cdef class BoundTable:
     cdef readonly bytes table
     cdef readonly str name
     cdef tuple json_columns
+    cdef readonly str drop_reason
     cdef Py_ssize_t topic_index

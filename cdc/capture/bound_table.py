@@ -23,6 +23,7 @@ class BoundTable:
         frames: tuple[bytes, bytes] = (b"", b""),
         static_source: bytes = b"",
         names: tuple[bytes, bytes] = (b"", b""),
+        drop_reason: str = "",
     ) -> None:
         self.name = name
         """`database.table`, for counters and transaction records."""
@@ -38,3 +39,5 @@ class BoundTable:
         """`source` from version to name, as Avro."""
         self.database, self.table = names
         """As Avro strings."""
+        self.drop_reason = drop_reason
+        """Why its rows aren't captured, if they aren't."""

@@ -29,6 +29,7 @@ STATISTICS_KEYS = (
     "TABLE_SCHEMA", "TABLE_NAME", "NON_UNIQUE", "INDEX_NAME", "SEQ_IN_INDEX", "COLUMN_NAME",
     "SUB_PART", "NULLABLE",
 )  # fmt: skip
+TABLE_KEYS = ("TABLE_SCHEMA", "TABLE_NAME", "TABLE_COLLATION", "TABLE_COMMENT")
 
 
 def list_tables(session: Session) -> list[TableName]:
@@ -48,25 +49,53 @@ def captured_tables(session: Session, tables: TablePatterns) -> list[TableName]:
     return [name for name in list_tables(session) if tables.matches(*name)]
 
 
-def read_tables(session: Session, tables: TablePatterns) -> dict[str, list[dict[str, Any]]]:
-    """`columns` and `statistics` of the captured tables, as rows of information_schema."""
-    names = captured_tables(session, tables)
+def read_tables(session: Session, names: Sequence[TableName]) -> dict[str, list[dict[str, Any]]]:
+    """`columns`, `statistics` and `tables` of these tables, as rows of information_schema."""
     has_srs = not session.is_mariadb and session.version >= (8,)
     column_keys = (*COLUMN_KEYS, SRS_KEY) if has_srs else COLUMN_KEYS
     return {
         "columns": list(
             _described(session, names, "COLUMNS", column_keys, "TABLE_NAME, ORDINAL_POSITION")
         ),
-        "statistics": list(
-            _described(
-                session,
-                names,
-                "STATISTICS",
-                STATISTICS_KEYS,
-                "TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
-            )
+        "statistics": _in_key_order(
+            session,
+            list(
+                _described(
+                    session,
+                    names,
+                    "STATISTICS",
+                    STATISTICS_KEYS,
+                    "TABLE_NAME, INDEX_NAME, SEQ_IN_INDEX",
+                )
+            ),
         ),
+        "tables": list(_described(session, names, "TABLES", TABLE_KEYS, "TABLE_NAME")),
     }
+
+
+def _in_key_order(session: Session, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The keys of each table in its own order, which the view doesn't tell.
+
+    It matters where several unique keys could stand in for a primary one; the first does."""
+    unique: dict[TableName, set[str]] = defaultdict(set)
+    for row in rows:
+        if not int(row["NON_UNIQUE"]):
+            unique[row["TABLE_SCHEMA"], row["TABLE_NAME"]].add(row["INDEX_NAME"])
+    order: dict[tuple[str, str, str], int] = {}
+    for table, names in unique.items():
+        if len(names) > 1 and "PRIMARY" not in names:
+            quoted = ".".join("`" + part.replace("`", "``") + "`" for part in table)
+            shown = session.rows(f"asking for the keys of {quoted}", f"SHOW INDEX FROM {quoted}")
+            for place, row in enumerate(shown):
+                order.setdefault((*table, row["Key_name"]), place)
+    return sorted(
+        rows,
+        key=lambda row: (
+            row["TABLE_SCHEMA"],
+            row["TABLE_NAME"],
+            order.get((row["TABLE_SCHEMA"], row["TABLE_NAME"], row["INDEX_NAME"]), -1),
+        ),
+    )
 
 
 def _described(

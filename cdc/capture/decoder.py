@@ -28,6 +28,8 @@ from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.compressed_events import plain_query, plain_rows
 from cdc.capture.gtid import NUMBER_MAX
 from cdc.capture.gtid_event import tagged_gtid
+from cdc.capture.knowledge import Place
+from cdc.capture.lineage import POSITION_MAX
 from cdc.capture.partial_update import ordinary_update
 from cdc.capture.shapes import parse_table_map, table_of
 from cdc.errors import DecodeError
@@ -95,6 +97,8 @@ class Decoder:
     """Between two heartbeat records; 0: none."""
     next_heartbeat: cython.longlong
     is_started: cython.bint
+    is_waiting: cython.bint
+    """The binder is to be told of each transaction."""
     flavor: Any
     is_mysql: cython.bint
     server: Any
@@ -126,9 +130,8 @@ class Decoder:
         self.transaction = Transaction(binder.connector)
         self.changes = ChangeEvents(binder, settings, self.transaction)
         self.is_started = False
-        self.bound_by_map = {}
-        self.bound_by_name = {}
-        self._forget_tables()
+        self._forget_all()
+        self.is_waiting = False
 
     @property
     def dropped(self) -> Counter[tuple[str, str]]:
@@ -189,6 +192,9 @@ class Decoder:
 
     def _start(self, start: Checkpoint) -> None:
         self.is_started = True
+        self.binder.start(start)
+        self.is_waiting = self.binder.is_waiting
+        self._forget_all()
         self.flavor, self.server = start.flavor, start.server
         self.is_mysql = start.flavor == "mysql"
         self.transaction.start(start)
@@ -207,6 +213,38 @@ class Decoder:
         """Table ids hold for one run of a server."""
         self.tables = {}
         self.last_map, self.last_id = b"", -1
+
+    def _forget_all(self) -> None:
+        """Nothing is known of any table."""
+        self.bound_by_map = {}
+        self.bound_by_name = {}
+        self._forget_tables()
+
+    def _forget(self, names: list[str]) -> None:
+        """Another description holds for these tables: their next TABLE_MAP binds them anew."""
+        if names:
+            gone = frozenset(names)
+            kept = {body: one for body, one in self.bound_by_map.items() if one.name not in gone}
+            self.bound_by_map = kept
+            # Ids that a statement announced stay: its rows may follow.
+            self.last_map, self.last_id = b"", -1
+
+    def _where(self) -> Place:
+        # Beyond 32 bits no dump can begin; only a transaction that began below reaches there.
+        is_reachable = self.position <= POSITION_MAX
+        pos = self.position if is_reachable else self.transaction.begun_at
+        return Place(self.transaction.text(), self.file, pos)
+
+    def _add_records(self) -> None:
+        """What the binder has to say beside the change events."""
+        for record in self.binder.records():
+            self.changes.add(*record)
+        self.is_waiting = self.binder.is_waiting
+
+    def _opened(self) -> None:
+        """A transaction begins, and some table's description is due."""
+        self._forget(self.binder.opened(self._where()))
+        self.is_waiting = self.binder.is_waiting
 
     def _place(self) -> str:
         return f"{self.file}:{self.event_position}"
@@ -402,6 +440,8 @@ class Decoder:
             raise self._damaged(f"a GTID event of MySQL with the number {number} can't be")
         self._refuse_nested()
         self.transaction.open_gtid(events, at + 1, number, self.event_position)
+        if self.is_waiting:
+            self._opened()
         self._commit_times(data, at, end)
         return 0
 
@@ -411,8 +451,16 @@ class Decoder:
         self, data: cython.p_const_uchar, at: cython.Py_ssize_t, end: cython.Py_ssize_t
     ) -> cython.int:
         self._refuse_nested()
-        self.transaction.open_anonymous(self.file, self.event_position)
+        self._open_anonymous()
         self._commit_times(data, at, end)
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def _open_anonymous(self) -> cython.int:
+        self.transaction.open_anonymous(self.file, self.event_position)
+        if self.is_waiting:
+            self._opened()
         return 0
 
     @cython.cfunc
@@ -467,6 +515,8 @@ class Decoder:
             raise self._xa()
         self._refuse_nested()
         self.transaction.open_domain(_uint(data, at + 8, 4), server_id, number, self.event_position)
+        if self.is_waiting:
+            self._opened()
         if not flags & binlog.MARIADB_GTID_STANDALONE:
             self._enter()
         return 0
@@ -530,7 +580,7 @@ class Decoder:
         if text_at > end:
             raise self._damaged("a QUERY event is too short")
         if not self.transaction.is_open:  # of a server that gives no GTID, not even an anonymous
-            self.transaction.open_anonymous(self.file, self.event_position)
+            self._open_anonymous()
         if end - text_at == 5 and events[text_at:end] == b"BEGIN":
             if self.is_mysql:
                 self.transaction.thread = _uint(data, at, 4)
@@ -558,6 +608,8 @@ class Decoder:
         else:
             if kind == statements.TRUNCATE:
                 self._truncate(statements.truncated_table(text, database), server_id)
+            else:
+                self._definition(text, database)
             if not self.transaction.has_begun:
                 self._commit()
 
@@ -576,6 +628,11 @@ class Decoder:
             hint="SET PERSIST binlog_format=ROW and forbid sessions to change it; the rows of this"
             " statement are not in the binlog: begin after this place and reconcile the tables",
         )
+
+    def _definition(self, text: str, database: str) -> None:
+        """DDL: what tables are from here on."""
+        self._forget(self.binder.statement(text, database, self._where()))
+        self._add_records()
 
     def _truncate(self, names: Any, server_id: int) -> None:
         """An event with neither key nor rows for a captured table."""
@@ -632,10 +689,13 @@ class Decoder:
             self.bound_by_map.clear()
         is_captured = self.binder.captures(*table_of(body))
         shape = parse_table_map(body, self.flavor, sizes_only=not is_captured)
-        bound: BoundTable = self.binder.bind(shape, self.flavor)
+        bound: BoundTable = self.binder.bind(shape, self.flavor, self._where())
         bound.json_columns = tuple(
             i for i, column in enumerate(shape.columns) if column.type == shapes.JSON
         )
+        self._add_records()
+        if self.binder.take_changed():
+            self._forget([bound.name])
         self.bound_by_map[body] = bound
         self.bound_by_name[bound.name] = bound
         return bound
@@ -719,7 +779,7 @@ class Decoder:
                 raise self._empty_row(bound.name)
             row += 1
         if not bound.captured:
-            changes.dropped[bound.name, "table is not in source.tables"] += row
+            changes.dropped[bound.name, bound.drop_reason] += row
         return 0
 
     def _partial_update(self, body: bytes, server_id: int) -> None:

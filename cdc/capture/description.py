@@ -1,15 +1,42 @@
 """What only the server's catalogue knows of a table; it decorates schemas, never reads bytes.
 
-Form: rows of `information_schema.columns` and `.statistics`, as `cdc describe` writes them.
+Made of rows of `information_schema.columns` and `.statistics`, as `cdc describe` writes them, or
+of DDL (`alter.py`); kept as JSON beside the checkpoint (`descriptions.py`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cdc.capture import shapes as t
 from cdc.capture.shapes import Shape
+
+PRIMARY = "PRIMARY"
+
+_TEXTS = frozenset({t.TINY_BLOB, t.BLOB, t.MEDIUM_BLOB, t.LONG_BLOB, t.BLOB_COMPRESSED})
+_VARYING = frozenset({t.VARCHAR, t.VAR_STRING, t.VARCHAR_COMPRESSED})
+_FIXED = frozenset({t.STRING})
+_INTEGERS = {
+    "tinyint": t.TINY, "smallint": t.SHORT, "mediumint": t.INT24, "int": t.LONG,
+    "bigint": t.LONGLONG,
+}  # fmt: skip
+# By the catalogue's data type; one that isn't here is taken on trust.
+_TYPES: Mapping[str, frozenset[int]] = {
+    **{name: frozenset({code}) for name, code in _INTEGERS.items()},
+    "float": frozenset({t.FLOAT}), "double": frozenset({t.DOUBLE}),
+    "decimal": frozenset({t.NEWDECIMAL}), "bit": frozenset({t.BIT}), "year": frozenset({t.YEAR}),
+    "date": frozenset({t.DATE, t.NEWDATE}), "time": frozenset({t.TIME, t.TIME2}),
+    "datetime": frozenset({t.DATETIME, t.DATETIME2}),
+    "timestamp": frozenset({t.TIMESTAMP, t.TIMESTAMP2}),
+    "char": _FIXED, "binary": _FIXED, "uuid": _FIXED, "inet4": _FIXED, "inet6": _FIXED,
+    "varchar": _VARYING, "varbinary": _VARYING,
+    "tinytext": _TEXTS, "text": _TEXTS, "mediumtext": _TEXTS, "longtext": _TEXTS,
+    "tinyblob": _TEXTS, "blob": _TEXTS, "mediumblob": _TEXTS, "longblob": _TEXTS,
+    "enum": frozenset({t.ENUM}), "set": frozenset({t.SET}), "json": _TEXTS | {t.JSON},
+    "geometry": frozenset({t.GEOMETRY}),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +48,20 @@ class ColumnDescription:
     column_type: str
     nullable: bool
     default: str | None
+    """As the catalogue has it: a literal, in quotes where DDL or MariaDB give it so."""
     extra: str = ""
     comment: str = ""
+    charset: str = ""
+    """Of text, ENUM and SET; empty where none is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueKey:
+    """A primary or unique key."""
+
+    name: str
+    columns: tuple[str | None, ...]
+    """None where the key is over an expression."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +69,31 @@ class Description:
     """One table of the catalogue."""
 
     columns: tuple[ColumnDescription, ...]
-    unique_keys: tuple[tuple[str, ...], ...] = ()
-    """Columns of each unique key whose columns are all NOT NULL, the primary key first."""
+    keys: tuple[UniqueKey, ...] = ()
+    """In the table's own order."""
+    charset: str = ""
+    """The default one of the table's columns; empty where it isn't known."""
+    comment: str = ""
     by_name: Mapping[str, ColumnDescription] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_name", {c.name: c for c in self.columns})
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """The primary key's columns; empty without one."""
+        return next((_plain(key) for key in self.keys if key.name == PRIMARY), ())
+
+    @property
+    def unique_keys(self) -> tuple[tuple[str, ...], ...]:
+        """Columns of each unique key whose columns are all NOT NULL, the primary key first."""
+        usable = [key for key in self.keys if self._identifies(key)]
+        usable.sort(key=lambda key: key.name != PRIMARY)  # stable: the others keep their order
+        return tuple(_plain(key) for key in usable)
+
+    def _identifies(self, key: UniqueKey) -> bool:
+        found = [self.by_name.get(name or "") for name in key.columns]
+        return all(column is not None and not column.nullable for column in found)
 
     def agrees(self, shape: Shape) -> bool:
         """True if this can be the table that the shape was taken of."""
@@ -43,9 +101,31 @@ class Description:
             return False
         if not shape.named:
             return True
-        return all(
-            known.name == seen.name and known.nullable == seen.nullable
-            for known, seen in zip(self.columns, shape.columns, strict=True)
+        names = [column.name for column in shape.columns]
+        key = tuple(names[i] for i in shape.primary_key)
+        # Without a primary key the server's stand-in is meant; key parts aren't known here.
+        if self.keys and key != self.primary_key and key not in ((), *self.unique_keys):
+            return False
+        pairs = zip(self.columns, shape.columns, strict=True)
+        return all(_may_be(known, seen) for known, seen in pairs)
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that is kept."""
+        return {
+            "columns": [asdict(column) for column in self.columns],
+            "keys": [asdict(key) for key in self.keys],
+            "charset": self.charset,
+            "comment": self.comment,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Description:
+        """The description that `to_json` gave."""
+        return cls(
+            tuple(ColumnDescription(**column) for column in data["columns"]),
+            tuple(UniqueKey(key["name"], tuple(key["columns"])) for key in data["keys"]),
+            data["charset"],
+            data["comment"],
         )
 
 
@@ -54,42 +134,59 @@ Descriptions = Mapping[tuple[str, str], Description]
 
 
 def parse_descriptions(tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> Descriptions:
-    """Descriptions from the JSON form: `columns` and `statistics`, rows of information_schema."""
+    """Descriptions from the JSON form: `columns`, `statistics`, and, where there are, `tables`,
+    rows of information_schema."""
     columns: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in tables["columns"]:
-        columns.setdefault((row["TABLE_SCHEMA"], row["TABLE_NAME"]), []).append(row)
+        columns.setdefault(_table(row), []).append(row)
     keys: dict[tuple[str, str], dict[str, list[Mapping[str, Any]]]] = {}
     for row in tables.get("statistics", ()):
         if not int(row["NON_UNIQUE"]):
-            table_keys = keys.setdefault((row["TABLE_SCHEMA"], row["TABLE_NAME"]), {})
-            table_keys.setdefault(row["INDEX_NAME"], []).append(row)
+            keys.setdefault(_table(row), {}).setdefault(row["INDEX_NAME"], []).append(row)
+    about = {_table(row): row for row in tables.get("tables", ())}
     return {
         table: Description(
             tuple(map(_column, sorted(rows, key=lambda r: int(r["ORDINAL_POSITION"])))),
-            _unique_keys(keys.get(table, {})),
+            tuple(_key(name, found) for name, found in keys.get(table, {}).items()),
+            (about.get(table, {}).get("TABLE_COLLATION") or "").split("_")[0],
+            about.get(table, {}).get("TABLE_COMMENT") or "",
         )
         for table, rows in columns.items()
     }
+
+
+def _table(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["TABLE_SCHEMA"], row["TABLE_NAME"]
 
 
 def _column(row: Mapping[str, Any]) -> ColumnDescription:
     return ColumnDescription(
         name=row["COLUMN_NAME"],
         data_type=row["DATA_TYPE"].lower(),
-        column_type=row["COLUMN_TYPE"].lower(),
+        column_type=row["COLUMN_TYPE"],
         nullable=row["IS_NULLABLE"] == "YES",
         default=row["COLUMN_DEFAULT"],
         extra=row["EXTRA"] or "",
         comment=row["COLUMN_COMMENT"] or "",
+        charset=row.get("CHARACTER_SET_NAME") or "",
     )
 
 
-def _unique_keys(keys: Mapping[str, list[Mapping[str, Any]]]) -> tuple[tuple[str, ...], ...]:
-    usable: list[tuple[str, ...]] = []
-    for name, rows in keys.items():
-        if any(row["NULLABLE"] == "YES" or row["COLUMN_NAME"] is None for row in rows):
-            continue
-        ordered = sorted(rows, key=lambda r: int(r["SEQ_IN_INDEX"]))
-        key = tuple(row["COLUMN_NAME"] for row in ordered)
-        usable.insert(0 if name == "PRIMARY" else len(usable), key)
-    return tuple(usable)
+def _key(name: str, rows: Sequence[Mapping[str, Any]]) -> UniqueKey:
+    ordered = sorted(rows, key=lambda r: int(r["SEQ_IN_INDEX"]))
+    return UniqueKey(name, tuple(row["COLUMN_NAME"] for row in ordered))
+
+
+def _plain(key: UniqueKey) -> tuple[str, ...]:
+    return tuple(name for name in key.columns if name is not None)
+
+
+def _may_be(known: ColumnDescription, seen: t.Column) -> bool:
+    return (
+        known.name == seen.name
+        and known.nullable == seen.nullable
+        and seen.type in _TYPES.get(known.data_type, (seen.type,))
+        and (
+            known.data_type not in _INTEGERS or seen.unsigned == (" unsigned" in known.column_type)
+        )
+    )

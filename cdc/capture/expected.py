@@ -58,12 +58,8 @@ def expected_shape(database: str, table: str, rows: Rows, description: Descripti
     """The shape of a table, from its rows of information_schema.columns."""
     ordered = sorted(rows, key=lambda row: int(row["ORDINAL_POSITION"]))
     names = [row["COLUMN_NAME"] for row in ordered]
-    primary = [row["COLUMN_NAME"] for row in ordered if row["COLUMN_KEY"] == "PRI"]
-    first = description.unique_keys[0] if description.unique_keys else ()
-    key = first if primary and set(primary) <= set(first) else primary
-    return t.Shape(
-        database, table, tuple(map(_column, ordered)), tuple(names.index(name) for name in key)
-    )
+    key = tuple(names.index(name) for name in description.primary_key)
+    return t.Shape(database, table, tuple(map(_column, ordered)), key)
 
 
 def _column(row: Mapping[str, Any]) -> t.Column:

@@ -96,7 +96,10 @@ def _key_columns(
         return configured
     if shape.primary_key:
         return shape.primary_key
-    if description and description.unique_keys:
+    # With names a TABLE_MAP tells the unique key that stands in as well: the server takes the
+    # first one over whole NOT NULL columns for the primary key. So no key depends on what is
+    # known beside it, and none changes when more is.
+    if not shape.named and description and description.unique_keys:
         return [names.index(name) for name in description.unique_keys[0]]
     return ()
 

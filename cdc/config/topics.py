@@ -76,6 +76,11 @@ class TopicsSection(Section):
         """How the event topic of this name is created."""
         return self._spec(name, self.events)
 
+    def internal_topic(self, name: str) -> TopicSpec:
+        """How a topic is created that the connector keeps its own knowledge in."""
+        replication = self._spec(name, self.changes).replication
+        return TopicSpec(name, 1, replication, retention_ms=-1, compacted=True)
+
     def _spec(self, name: str, settings: TopicSettings) -> TopicSpec:
         values = settings.model_dump()
         for override in self.overrides:

@@ -45,13 +45,14 @@ def comparable(tables: dict[str, Any], database: str) -> dict[str, list[str]]:
             json.dumps(row, sort_keys=True).replace(f'"{database}"', '"golden"') for row in rows
         )
         for view, rows in tables.items()
+        if view != "tables"  # the recordings have none
     }
 
 
 def test_the_rows_are_those_of_the_recorded_description(golden: FreshDatabase, kind: str) -> None:
     recorded = json.loads(FILES[kind][1].read_text())
     with Session(settings_for(golden.server.address, f"{golden.name}.*")) as session:
-        tables = read_tables(session, session.settings.tables)
+        tables = read_tables(session, captured_tables(session, session.settings.tables))
     assert comparable(tables, golden.name) == comparable(recorded, "golden")
     assert list(tables["columns"][0]) == list(recorded["columns"][0])
     assert len(parse_descriptions(tables)) == len(parse_descriptions(recorded))
@@ -61,7 +62,7 @@ def test_only_captured_tables_are_described(golden: FreshDatabase) -> None:
     wanted = (f"{golden.name}.numbers", f"{golden.name}.t*s")
     with Session(settings_for(golden.server.address, *wanted)) as session:
         names = captured_tables(session, session.settings.tables)
-        tables = read_tables(session, session.settings.tables)
+        tables = read_tables(session, captured_tables(session, session.settings.tables))
     assert {table for _, table in names} == {"numbers", "texts", "times"}
     assert {row["TABLE_NAME"] for row in tables["columns"]} == {"numbers", "texts", "times"}
 

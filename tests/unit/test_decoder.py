@@ -496,16 +496,29 @@ def golden_descriptions(form: str, name: str) -> Any:
     return core.description.parse_descriptions(tables)
 
 
-def golden_reading(capture: Capture, name: str, other: Reading | None = None) -> Reading:
-    """A reading of a golden binlog; `other` gives its schema ids on."""
+def golden_reading(
+    capture: Capture, name: str, other: Reading | None = None, kept: Sequence[Record] = ()
+) -> Reading:
+    """A reading of a golden binlog; `other` gives its schema ids on, `kept` its descriptions."""
     return Reading(
         capture,
         "g",
         ("golden.*",),
         {"provide.transaction.metadata": True, "skipped.operations": "t"},
         golden_descriptions(capture.form, name),
+        stored=[capture.decisions.Decision.from_record(one.key, one.value) for one in kept],
+        topic=KEPT,
         **({"schemas": other.schemas, "ids": other.ids} if other else {}),
     )
+
+
+KEPT = "g.descriptions"
+
+
+def parted(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    """Change events and the like, and what is kept of descriptions."""
+    changes = [record for record in records if record.topic != KEPT]
+    return changes, [record for record in records if record.topic == KEPT]
 
 
 def from_place(events: Sequence[bytes], file: str, pos: int) -> bytes:
@@ -527,16 +540,21 @@ def test_a_restart_after_any_event_gives_exactly_the_rest(capture: Capture, name
     reading = golden_reading(capture, name)
     start = reading.start(flavor, file)
     whole = golden_reading(capture, name, reading).read(from_place(events, file, 4), start)
-    done = 0
+    expected, all_kept = parted(whole.records)
+    done, kept = 0, []
     for nth, event in enumerate(events):
         head = artificial_rotate(file) if nth == 0 else b""
         output = reading.read(head + event, start if nth == 0 else None)
-        done += len(output.records)
+        changes, more = parted(output.records)
+        done += len(changes)
+        kept += more
         checkpoint = output.checkpoint
-        again = golden_reading(capture, name, reading)
+        again = golden_reading(capture, name, reading, kept)
         stored = capture.checkpoint.Checkpoint.from_bytes(checkpoint.to_bytes())
         rest = again.read(from_place(events, file, checkpoint.pos), stored)
-        assert list(map(readable, rest.records)) == list(map(readable, whole.records[done:]))
+        changes, more = parted(rest.records)
+        assert list(map(readable, changes)) == list(map(readable, expected[done:]))
+        assert [*kept, *more] == all_kept
         assert rest.checkpoint == whole.checkpoint
 
 

@@ -1,0 +1,152 @@
+"""SQL text as tokens, the same for MySQL and MariaDB; anything at all can be split."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+WORD: Final = "word"
+QUOTED: Final = "quoted"
+"""A name in backticks."""
+STRING: Final = "string"
+NUMBER: Final = "number"
+SIGN: Final = "sign"
+
+_TOKEN = re.compile(
+    r"(?P<space>\s+|--(?=\s)[^\n]*|\#[^\n]*|/\*M?!\d*|/\*(?!M?!).*?\*/|\*/)"
+    r"|(?P<quoted>`(?:[^`]|``)*`)"
+    r"|(?P<string>(?:[nN]|[xXbB]|_[A-Za-z0-9]+\s*)?(?:'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"))"
+    r"|(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?(?![\w$])|\.\d+(?:[eE][+-]?\d+)?(?![\w$]))"
+    r"|(?P<word>[\w$@]+)"
+    r"|(?P<sign>.)",
+    re.DOTALL,
+)
+_PREFIX = re.compile(r"\A(?:_[A-Za-z0-9]+\s*|[nNxXbB])(?=['\"])")
+_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
+_ESCAPED = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
+
+
+class Token(NamedTuple):
+    """One token: its kind and its text as written."""
+
+    kind: str
+    text: str
+
+    @property
+    def upper(self) -> str:
+        """A word in capitals; empty for other kinds, so that it equals no keyword."""
+        return self.text.upper() if self.kind == WORD else ""
+
+    @property
+    def name(self) -> str:
+        """The name that the token is, its quotes taken off."""
+        if self.kind == QUOTED:
+            return self.text[1:-1].replace("``", "`")
+        if self.kind == STRING and self.text[0] == '"':  # sql_mode ANSI_QUOTES
+            return self.text[1:-1].replace('""', '"')
+        return self.text
+
+    @property
+    def value(self) -> str:
+        """The text that a string literal stands for; others as they are."""
+        if self.kind != STRING:
+            return self.text
+        text = _PREFIX.sub("", self.text, 1)
+        quote = text[0]
+        text = text[1:-1].replace(quote * 2, quote)
+        return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), text)
+
+
+def tokens_of(text: str) -> Sequence[Token]:
+    """The tokens of a statement, comments left out; executable comments count as text."""
+    found = []
+    for match in _TOKEN.finditer(text):
+        kind = match.lastgroup
+        assert kind
+        if kind != "space":
+            found.append(Token(kind, match.group()))
+    return found
+
+
+class Tokens:
+    """Reads tokens front to back; at the end every look gives an empty sign."""
+
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        self._tokens, self.at = tokens, 0
+
+    @property
+    def next(self) -> Token:
+        return self._tokens[self.at] if self.at < len(self._tokens) else _END
+
+    @property
+    def is_end(self) -> bool:
+        return self.at >= len(self._tokens)
+
+    def take(self) -> Token:
+        token = self.next
+        self.at += 1
+        return token
+
+    def skip(self, *words: str) -> bool:
+        """Step over these words, if all of them stand here in this order."""
+        stand = self._tokens[self.at : self.at + len(words)]
+        if len(stand) < len(words) or any(
+            token.upper != word and token.text != word
+            for token, word in zip(stand, words, strict=True)
+        ):
+            return False
+        self.at += len(words)
+        return True
+
+    def skip_any(self, *words: str) -> str:
+        """Step over one of the words; which one, or empty."""
+        if self.next.upper in words:
+            return self.take().upper
+        return ""
+
+    def name(self) -> str:
+        """A name; NotUnderstood if there is none."""
+        token = self.next
+        if token.kind in (WORD, QUOTED) or (token.kind == STRING and token.text[0] == '"'):
+            return self.take().name
+        raise NotUnderstood(f"a name is missing before {token.text!r}")
+
+    def group(self) -> Sequence[Token]:
+        """The tokens of a group in parentheses that begins here, without these."""
+        if not self.skip("("):
+            raise NotUnderstood(f"( is missing before {self.next.text!r}")
+        begin, depth = self.at, 1
+        while depth:
+            if self.is_end:
+                raise NotUnderstood("a ) is missing")
+            text = self.take().text
+            depth += (text == "(") - (text == ")")
+        return self._tokens[begin : self.at - 1]
+
+    def up_to_comma(self) -> None:
+        """Step to the next comma outside parentheses, or to the end."""
+        while not self.is_end and self.next.text != ",":
+            if self.next.text == "(":
+                self.group()
+            else:
+                self.take()
+
+
+_END = Token(SIGN, "")
+
+
+class NotUnderstood(Exception):
+    """The text isn't what this reader knows; never fatal (invariant 6)."""
+
+
+def split(tokens: Sequence[Token]) -> list[Sequence[Token]]:
+    """The parts between commas that stand outside parentheses."""
+    parts: list[Sequence[Token]] = []
+    begin = depth = 0
+    for at, token in enumerate(tokens):
+        depth += (token.text == "(") - (token.text == ")")
+        if token.text == "," and not depth:
+            parts.append(tokens[begin:at])
+            begin = at + 1
+    return [*parts, tokens[begin:]]

@@ -1,0 +1,320 @@
+"""Descriptions of a live server's tables: right at every place, the same at every reading."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any
+
+import fastavro
+import pytest
+
+from cdc.capture.binder import Binder
+from cdc.capture.checkpoint import Checkpoint
+from cdc.capture.connection import Session
+from cdc.capture.decisions import Decision
+from cdc.capture.decoder import Decoder
+from cdc.capture.facts import read_facts
+from cdc.capture.live_catalogue import AHEAD_BYTES_MAX, LiveCatalogue
+from cdc.capture.places import first_checkpoint
+from cdc.capture.server import ServerSource
+from cdc.capture.settings import ChangeEventSettings
+from cdc.capture.source_settings import StartAt
+from cdc.codec.keys import key_schema_id
+from cdc.model import Record
+from cdc.patterns import TablePatterns
+from cdc.testing import MemoryRegistry
+from tests.reading import SECONDS_MAX, settings_for
+from tests.services_plugin import FreshDatabase, fresh_database
+
+KEPT = "shop.descriptions"
+NOTHING = "nothing is known"
+
+
+@pytest.fixture(params=["mysql", "mariadb"])
+def database(request: pytest.FixtureRequest) -> Iterator[FreshDatabase]:
+    with fresh_database(request.getfixturevalue(f"{request.param}_server")) as found:
+        yield found
+
+
+@dataclass
+class Change:
+    """A change event: the row after it, and what its schema says of it."""
+
+    row: Any
+    schema: Any
+    key_schema: Any
+    table: str
+
+    def default(self, column: str) -> Any:
+        """The default in the schema; None without one."""
+        (value,) = (t for t in self.schema["fields"][0]["type"] if isinstance(t, dict))
+        (found,) = (f for f in value["fields"] if f["name"] == column)
+        return found.get("default")
+
+
+@dataclass
+class Capturing:
+    """Captures a database's changes, as `cdc run` does but for the log."""
+
+    database: FreshDatabase
+    tables: str = "*"
+    registry: MemoryRegistry = field(default_factory=MemoryRegistry)
+    records: list[Record] = field(default_factory=list)
+    ahead_bytes_max: int = AHEAD_BYTES_MAX
+    has_catalogue: bool = True
+    dropped: dict[Any, int] = field(default_factory=dict)
+
+    @property
+    def settings(self) -> Any:
+        patterns = (f"{self.database.name}.{name}" for name in self.tables.split(","))
+        return settings_for(self.database.server.address, *patterns)
+
+    def here(self) -> Checkpoint:
+        """The binlog's present end."""
+        with Session(self.settings) as session:
+            return first_checkpoint(session, read_facts(session), StartAt("latest"))
+
+    def run(
+        self,
+        start: Checkpoint,
+        *waves: Sequence[str],
+        count: int,
+        stored: Sequence[Record] = (),
+    ) -> Checkpoint:
+        """Read from the start until `count` rows came; a wave of statements is executed when a
+        row came for each wave before. The checkpoint at the end."""
+        stop = threading.Event()
+        timer = threading.Timer(SECONDS_MAX, stop.set)
+        timer.start()
+        catalogue = LiveCatalogue(self.settings, ahead_bytes_max=self.ahead_bytes_max)
+        binder = Binder(
+            "shop",
+            TablePatterns((f"{self.database.name}.*",)),
+            ChangeEventSettings(),
+            self._announce,
+            catalogue=catalogue if self.has_catalogue else None,
+            stored=[Decision.from_record(one.key, one.value) for one in stored],
+            topic=KEPT,
+        )
+        decoder = Decoder(binder, ChangeEventSettings())
+        source = ServerSource(self.settings, stop=stop)
+        waiting = list(waves)
+        before = len(self.changes())
+        with closing(catalogue), closing(source):
+            for batch in source.read(start):
+                output = decoder(batch)
+                self.records += output.records
+                done = len(self.changes()) - before
+                while waiting and done >= len(waves) - len(waiting):
+                    self.database.execute(*waiting.pop(0))
+                if done >= count and not waiting:
+                    stop.set()
+        timer.cancel()
+        self.dropped = dict(decoder.dropped)
+        assert len(self.changes()) - before >= count, "not all rows came"
+        return output.checkpoint
+
+    def _announce(self, topic: str, key: Any, value: Any) -> tuple[int, int]:
+        key_id = key_schema_id(self.registry, f"{topic}-key", key) if key else 0
+        return key_id, self.registry.register(f"{topic}-value", value)
+
+    @property
+    def kept(self) -> list[Record]:
+        return [record for record in self.records if record.topic == KEPT]
+
+    def decisions(self, table: str) -> list[str]:
+        """Why each description of the table is what it is."""
+        found = (Decision.from_record(one.key, one.value) for one in self.kept)
+        return [one.why for one in found if one.table == (self.database.name, table)]
+
+    def changes(self) -> list[Change]:
+        found = []
+        for record in self.records:
+            if record.value is None or record.topic == KEPT:
+                continue
+            schema = self._schema(record.value)
+            event = fastavro.schemaless_reader(
+                io.BytesIO(record.value[5:]),
+                fastavro.parse_schema(json.loads(json.dumps(schema))),
+                None,
+            )
+            key_schema = self._schema(record.key) if record.key else None
+            table = record.topic.split(".")[-1]
+            found.append(Change(event["after"], schema, key_schema, table))
+        return found
+
+    def _schema(self, framed: bytes) -> Any:
+        return self.registry.schema(int.from_bytes(framed[1:5], "big"))
+
+
+def test_a_default_is_known_at_once_and_right_after_set_default(database: FreshDatabase) -> None:
+    database.execute("create table t (id int primary key, a int not null default 5)")
+    capturing = Capturing(database)
+    capturing.run(
+        capturing.here(),
+        ["insert into t (id) values (1)"],
+        ["alter table t alter column a set default 6", "insert into t (id) values (2)"],
+        count=2,
+    )
+    assert [(one.row["a"], one.default("a")) for one in capturing.changes()] == [(5, 5), (6, 6)]
+    assert set(capturing.decisions("t")) == {"catalogue"}
+
+
+def test_todays_default_is_never_said_of_yesterdays_rows(database: FreshDatabase) -> None:
+    database.execute("create table t (id int primary key, a int not null default 5)")
+    capturing = Capturing(database)
+    start = capturing.here()
+    database.execute(
+        "insert into t (id) values (1)",
+        "alter table t alter column a set default 6",
+        "insert into t (id) values (2)",
+    )
+    capturing.run(start, count=2)
+    assert [(one.row["a"], one.default("a")) for one in capturing.changes()] == [(5, None), (6, 6)]
+    assert capturing.decisions("t") == ["unknown", "catalogue"]
+
+
+def test_ddl_in_the_stream_tells_what_the_catalogue_of_today_cannot(
+    database: FreshDatabase,
+) -> None:
+    capturing = Capturing(database)
+    start = capturing.here()
+    database.execute(
+        "create table t (id int primary key, a int not null default 5)",
+        "insert into t (id) values (1)",
+        "alter table t alter column a set default 6",
+        "insert into t (id) values (2)",
+        "alter table t rename column a to b, add c varchar(9) default 'x' after id",
+        "insert into t (id) values (3)",
+        "rename table t to u",
+        "insert into u (id) values (4)",
+        "drop table u",
+    )
+    capturing.run(start, count=4)
+    one, two, three, four = capturing.changes()
+    assert (one.default("a"), two.default("a")) == (5, 6)
+    assert (three.default("b"), three.default("c"), three.row["c"]) == (6, "x", "x")
+    assert (four.table, four.default("b"), four.default("c")) == ("u", 6, "x")
+    assert set(capturing.decisions("t")) == {"ddl", "dropped"}
+
+
+def test_a_restart_and_a_replay_give_the_same_schemas(database: FreshDatabase) -> None:
+    database.execute("create table t (id int primary key, a int not null default 5)")
+    capturing = Capturing(database)
+    start = capturing.here()
+    middle = capturing.run(
+        start,
+        ["insert into t (id) values (1)"],
+        ["alter table t alter column a set default 6", "insert into t (id) values (2)"],
+        count=2,
+    )
+    first = list(capturing.records)
+    # By now the catalogue says something else, and can't be carried back.
+    database.execute("insert into t (id) values (3)", "alter table t alter column a set default 7")
+    again = Capturing(database, registry=capturing.registry)
+    again.run(middle, count=1, stored=first_kept(first))
+    assert [one.default("a") for one in again.changes()] == [6]
+    replay = Capturing(database, registry=capturing.registry)
+    replay.run(start, count=3, stored=first_kept(first))
+    assert [one.default("a") for one in replay.changes()] == [5, 6, 6]
+    assert [timeless(one) for one in replay.records][:2] == [
+        timeless(one) for one in first if one.topic != KEPT
+    ]
+    assert all(record not in replay.kept for record in first_kept(first))
+
+
+def first_kept(records: Sequence[Record]) -> list[Record]:
+    return [record for record in records if record.topic == KEPT]
+
+
+def timeless(record: Record) -> Any:
+    """A record less the times when it was made: three optional longs of 8 to 10 bytes."""
+    return record.topic, record.key, (record.value or b"")[:-27], list(record.headers)
+
+
+def test_far_behind_a_table_is_plain_until_the_stream_comes_near(database: FreshDatabase) -> None:
+    database.execute("create table t (id int primary key, a int not null default 5)")
+    capturing = Capturing(database, ahead_bytes_max=0)
+    start = capturing.here()
+    database.execute("insert into t (id) values (1)", "insert into t (id) values (2)")
+    end = capturing.run(start, ["insert into t (id) values (3)"], count=3)
+    assert [one.default("a") for one in capturing.changes()][:2] == [None, None]
+    capturing.ahead_bytes_max = AHEAD_BYTES_MAX
+    capturing.run(end, ["insert into t (id) values (4)"], count=1, stored=capturing.kept)
+    assert capturing.changes()[-1].default("a") == 5
+    assert capturing.decisions("t")[0] == "unknown"
+    assert capturing.decisions("t")[-1] == "catalogue"
+
+
+def test_ddl_that_was_not_logged_is_seen_by_the_shape(database: FreshDatabase) -> None:
+    database.execute("create table t (id int primary key, a int not null default 5)")
+    capturing = Capturing(database)
+    capturing.run(
+        capturing.here(),
+        ["insert into t (id) values (1)"],
+        [
+            "set sql_log_bin = 0",
+            "alter table t add b int not null default 8",
+            "set sql_log_bin = 1",
+            "insert into t (id) values (2)",
+        ],
+        count=2,
+    )
+    one, two = capturing.changes()
+    assert (one.default("a"), two.default("a"), two.default("b")) == (5, 5, 8)
+
+
+KEYS = {
+    "primary": ("id int primary key, a int not null unique", ["id"]),
+    "first_unique": ("a int not null, b int not null, unique k2 (b), unique k1 (a)", ["b"]),
+    "nullable_unique": ("a int, b int not null, unique k1 (a), unique k2 (b)", ["b"]),
+    "two_columns": ("a int not null, b int not null, unique k (b, a)", ["b", "a"]),
+    "no_usable": ("a int, unique k (a)", None),
+    "none": ("a int not null, key k (a)", None),
+    "prefix": ("a varchar(20) not null, unique k (a(3))", None),
+}
+
+
+def test_a_key_is_what_the_binlog_says_whether_or_not_the_table_is_described(
+    database: FreshDatabase,
+) -> None:
+    capturing = Capturing(database)
+    start = capturing.here()
+    for name, (columns, _) in KEYS.items():
+        database.execute(f"create table `{name}` ({columns})")
+        some = "id, a" if name == "primary" else "a"
+        row = "1, 1" if name == "primary" else "1"
+        if " b int" in columns:
+            some, row = "a, b", "1, 2"
+        database.execute(f"insert into `{name}` ({some}) values ({row})")
+    plain = Capturing(database, has_catalogue=False)
+    for one in (capturing, plain):
+        one.run(start, count=len(KEYS))
+        keys = {change.table: change.key_schema for change in one.changes()}
+        fields = {
+            name: schema and [f["name"] for f in schema["fields"]] for name, schema in keys.items()
+        }
+        assert fields == {name: key for name, (_, key) in KEYS.items()}
+
+
+def test_a_keys_bytes_stay_the_same_when_a_default_of_it_becomes_known(
+    database: FreshDatabase,
+) -> None:
+    database.execute("create table t (id int not null default 1 primary key, a int default 2)")
+    plain = Capturing(database, has_catalogue=False)
+    start = plain.here()
+    database.execute("insert into t (id) values (1)")
+    plain.run(start, count=1)
+    described = Capturing(database, registry=plain.registry)
+    described.run(start, count=1)
+    assert plain.changes()[0].default("id") is None
+    assert described.changes()[0].default("id") == 1
+    (first,) = (one for one in plain.records if one.topic != KEPT)
+    (second,) = (one for one in described.records if one.topic != KEPT)
+    assert first.key == second.key
+    assert first.value != second.value
