@@ -23,8 +23,13 @@ cdef class ChangeEvents:
     cdef object skipped
     cdef bint skips_unchanged
     cdef str run_id
-    cdef object context
-    cdef public bytes query
+    cdef object connector_headers
+    cdef object statement_headers
+    cdef bint with_query
+    cdef object context_keys
+    cdef bytes query
+    cdef Py_ssize_t connector_index
+    cdef Py_ssize_t context_index
     cdef bint with_transactions
     cdef bint is_muted
     cdef long long total_order
@@ -47,7 +52,6 @@ cdef class ChangeEvents:
     cdef int _change_key(
         self, BoundTable bound, Py_ssize_t value_at, Py_ssize_t before_end, long long row) except? -1
     cdef bint _is_unchanged(self, Py_ssize_t value_at, Py_ssize_t before_end) noexcept
-    cdef Py_ssize_t _context(self) noexcept
     cdef int _key(self, BoundTable bound, Out key) except? -1
     cdef int _emit(
         self, BoundTable bound, Py_ssize_t value_at, long long row, int operation, Out key,

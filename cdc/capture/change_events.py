@@ -15,6 +15,7 @@ from typing import Any
 import cython
 
 from cdc.capture.avro_out import avro_string
+from cdc.capture.statement_context import context_of
 from cdc.model import ORDINAL_BITS, SEQUENCE_BITS, Headers
 from cdc.records import ENTRY, RecordBlock
 
@@ -61,8 +62,11 @@ class ChangeEvents:
         self.skipped = settings.skipped_operations
         self.skips_unchanged = settings.skip_messages_without_change
         self.run_id = str(uuid.uuid4()) if settings.extended_headers_enabled else ""
-        self.context: Headers = ()
+        self.connector_headers: Headers = ()
         """Headers of every record of a table, if these are wanted."""
+        self.with_query = settings.include_query
+        self.context_keys = settings.context_keys
+        self.statement_headers: Headers = ()
         self.with_transactions = settings.provide_transaction_metadata
         self.dropped = Counter[tuple[str, str]]()
         """(table, reason) → changes that were dropped by a named rule (invariant 2)."""
@@ -74,6 +78,9 @@ class ChangeEvents:
         self.data, self.entries = Out(DATA_BYTES_MIN), Out(ENTRIES_BYTES_MIN)
         self.further: list[Headers] = []
         self.query = NO_QUERY
+        """The text of the statement whose rows come, as an optional Avro string."""
+        self.connector_index = self.context_index = -1
+        """Of `further`: what every record has, and what those of this statement have."""
         self.total_order = 0
         self.collections: dict[str, int] = {}
 
@@ -83,16 +90,23 @@ class ChangeEvents:
         self.is_muted = False
         """The rows now read were published before a restart: count them, no more."""
         self.total_order = 0
-        self.query = NO_QUERY
+        self.forget_statement()
         if self.run_id:
-            self.context = context_headers(self.binder.connector, checkpoint.flavor, self.run_id)
+            self.connector_headers = context_headers(
+                self.binder.connector, checkpoint.flavor, self.run_id
+            )
 
     def begin_block(self, now_nanos: int) -> None:
         """The events that follow are of this time, and in one block."""
         # As large as the last one came to be, so that it needn't grow by copying.
         self.data = Out(max(DATA_BYTES_MIN, self.data.n + self.data.n // 8))
         self.entries = Out(max(ENTRIES_BYTES_MIN, self.entries.n + self.entries.n // 8))
-        self.further = [self.context] if self.context else []
+        self.further = []
+        self.connector_index = -1
+        if self.connector_headers:
+            self.further.append(self.connector_headers)
+            self.connector_index = 0
+        self._show_context()
         times = Out(64)
         for unit in (1_000_000, 1_000, 1):
             times.put(1)
@@ -108,6 +122,26 @@ class ChangeEvents:
             self.topics,
             self.further,
         )
+
+    def statement(self, text: str) -> None:
+        """The rows that follow are of this statement."""
+        if self.with_query:
+            self.query = b"\2" + avro_string(text)
+        if self.context_keys:
+            self.statement_headers = context_of(text, self.context_keys)
+            self._show_context()
+
+    def forget_statement(self) -> None:
+        """The statement's rows are over."""
+        self.query = NO_QUERY
+        self.statement_headers = ()
+        self.context_index = self.connector_index
+
+    def _show_context(self) -> None:
+        self.context_index = self.connector_index
+        if self.statement_headers:
+            self.further.append([*self.connector_headers, *self.statement_headers])
+            self.context_index = len(self.further) - 1
 
     @cython.cfunc
     @cython.exceptval(-1)
@@ -262,7 +296,8 @@ class ChangeEvents:
         out.n = value_at
         out.write(before)
         out.byte(0)
-        self.further.append([("__debezium.newkey", self.new_key.value()), *self.context])
+        context = (*self.connector_headers, *self.statement_headers)
+        self.further.append([("__debezium.newkey", self.new_key.value()), *context])
         self._emit(bound, value_at, row, 0x64, self.old_key, len(self.further) - 1)
         self._tombstone(bound, self.old_key)
         value_at = out.n
@@ -270,7 +305,7 @@ class ChangeEvents:
         out.byte(0)
         out.byte(2)
         out.write(after)
-        self.further.append([("__debezium.oldkey", self.old_key.value()), *self.context])
+        self.further.append([("__debezium.oldkey", self.old_key.value()), *context])
         self._emit(bound, value_at, row, 0x63, self.new_key, len(self.further) - 1)
         return 0
 
@@ -287,7 +322,7 @@ class ChangeEvents:
         self._revision()
         self._entry(
             self._topic(bound), 0, 0, -1, value_at, value_size, revision_at,
-            out.n - revision_at - REVISION_BYTES, self._context(),
+            out.n - revision_at - REVISION_BYTES, self.context_index,
         )  # fmt: skip
 
     def add(
@@ -392,7 +427,7 @@ class ChangeEvents:
         self._entry(
             self._topic(bound), place, key_at, key.n if key.n else -1, value_at, value_size,
             revision_at, out.n - revision_at - REVISION_BYTES,
-            further if further >= 0 else self._context(),
+            further if further >= 0 else self.context_index,
         )  # fmt: skip
         return 0
 
@@ -411,15 +446,9 @@ class ChangeEvents:
             place = hash_of(key.p, FRAME_BYTES, key.n - FRAME_BYTES) & 0x7FFFFFFF
         self._entry(
             self._topic(bound), place, key_at, key.n if key.n else -1, 0, -1, -1, 0,
-            self._context(),
+            self.context_index,
         )  # fmt: skip
         return 0
-
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def _context(self) -> cython.Py_ssize_t:
-        """Where the context's headers stand in the block: first, if at all."""
-        return 0 if self.run_id else -1
 
     @cython.cfunc
     @cython.exceptval(-1)

@@ -21,9 +21,7 @@ from typing import Any
 import cython
 
 from cdc.capture import binlog, shapes, statements
-from cdc.capture.avro_out import avro_string
 from cdc.capture.batch import EventBatch
-from cdc.capture.change_events import NO_QUERY
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.compressed_events import plain_query, plain_rows
 from cdc.capture.gtid import NUMBER_MAX
@@ -92,7 +90,7 @@ class Decoder:
     now_seconds: cython.longlong
     skipped: Any
     with_transactions: cython.bint
-    with_query: cython.bint
+    reads_statements: cython.bint
     heartbeat_nanos: cython.longlong
     """Between two heartbeat records; 0: none."""
     next_heartbeat: cython.longlong
@@ -123,7 +121,7 @@ class Decoder:
         self.binder = binder
         self.clock = clock
         self.skipped = settings.skipped_operations
-        self.with_query = settings.include_query
+        self.reads_statements = bool(settings.include_query or settings.context_keys)
         self.heartbeat_nanos = settings.heartbeat_interval_ms * 1_000_000
         self.next_heartbeat = 0
         self.with_transactions = settings.provide_transaction_metadata
@@ -378,7 +376,7 @@ class Decoder:
         elif kind == FORMAT_DESCRIPTION:
             self._forget_tables()
         elif kind in (ROWS_QUERY, ANNOTATE_ROWS):
-            if self.with_query:
+            if self.reads_statements:
                 self._statement_text(events, at if kind == ANNOTATE_ROWS else at + 1, end)
         elif kind == binlog.INCIDENT:
             raise DecodeError(
@@ -395,8 +393,7 @@ class Decoder:
 
     def _statement_text(self, events: bytes, at: int, end: int) -> None:
         """The text of the statement whose rows follow; MySQL has a byte of its length before."""
-        text = events[at:end].decode("utf-8", "replace")
-        self.changes.query = b"\2" + avro_string(text)
+        self.changes.statement(events[at:end].decode("utf-8", "replace"))
 
     def _format_description(self, events: bytes, at: int, end: int) -> None:
         """Whether events carry a checksum: the event's own word, not the server's variable."""
@@ -555,7 +552,8 @@ class Decoder:
         if self.with_transactions and self.transaction.has_begun:
             self.changes.end(self._time_micros())
         self.transaction.commit()
-        self.changes.query = NO_QUERY
+        if self.reads_statements:
+            self.changes.forget_statement()
         if len(self.tables) > TABLE_MAPS_MAX:
             self._forget_tables()  # each statement announces its tables anew
         return 0

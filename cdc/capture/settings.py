@@ -47,6 +47,8 @@ class ChangeEventSettings:
     skipped_operations: frozenset[str] = frozenset()
     skip_messages_without_change: bool = False
     include_query: bool = False
+    context_keys: frozenset[str] = frozenset()
+    """Keys of statements' comments that become headers."""
     extended_headers_enabled: bool = False
     provide_transaction_metadata: bool = False
     include_schema_changes: bool = False
@@ -62,6 +64,7 @@ class ChangeEventSettings:
 
 
 _OPERATIONS = {"c", "u", "d", "t"}
+_CONTEXT_KEY = re.compile(r"(?!cdc_|ce_|__)[A-Za-z0-9._-]{1,100}")
 
 
 def _boolean(value: Any) -> bool:
@@ -94,6 +97,16 @@ def _topic_part(value: Any) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]+", text):
         raise ValueError("letters, digits, dots, underscores and hyphens")
     return text
+
+
+def _context_keys(value: Any) -> frozenset[str]:
+    names = value if isinstance(value, list) else str(value).split(",")
+    keys = frozenset(str(name).strip() for name in names)
+    if not all(_CONTEXT_KEY.fullmatch(key) for key in keys):
+        raise ValueError(
+            "names of letters, digits and . _ -, not beginning with cdc_, joined by commas"
+        )
+    return keys
 
 
 def _milliseconds(value: Any) -> int:
@@ -141,6 +154,7 @@ _OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "skipped.operations": ("skipped_operations", _operations),
     "skip.messages.without.change": ("skip_messages_without_change", _boolean),
     "include.query": ("include_query", _boolean),
+    "context_keys": ("context_keys", _context_keys),
     "extended.headers.enabled": ("extended_headers_enabled", _boolean),
     "provide.transaction.metadata": ("provide_transaction_metadata", _boolean),
     "include.schema.changes": ("include_schema_changes", _boolean),
