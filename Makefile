@@ -14,7 +14,7 @@ help:
 	@echo "make demo           see the whole pipeline work on the example shop (KEEP=1: leave it running)"
 	@echo "make test           lint, types and all tests, on real servers"
 	@echo "make setup          only make .venv with everything in it (.venv/bin/cdc)"
-	@echo "make bench          measure, print a table, write bench.json"
+	@echo "make bench          measure, print a table, write bench.json (ROWS=1500000; PEERS=1: Debezium, too)"
 	@echo "make fuzz           hostile input, SECONDS=60 of it; --keep in FUZZ adds to the corpus"
 	@echo "make asan           the same through the compiled form under AddressSanitizer"
 	@echo "make services       start MySQL, MariaDB, Kafka and a schema registry for work by hand"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -13,9 +12,11 @@ from rich.console import Console
 from cdc.errors import CdcError
 from cdc.services import progress
 from tests.bench import report
+from tests.bench.figures import Figure
+from tests.bench.lab import Wrong
 from tests.bench.servers import own_servers
-from tests.bench.sizes import QUICK, Sizes
-from tests.bench.suite import Wrong, measured
+from tests.bench.sizes import DEFAULT_ROWS, QUICK, Sizes
+from tests.bench.suite import measured
 from tests.bench.surroundings import surroundings
 
 PROJECT = Path(__file__).parent.parent.parent
@@ -23,9 +24,9 @@ PAGE = PROJECT / "docs" / "benchmarks.md"
 
 
 @click.command()
-@click.option("--rows", type=click.IntRange(min=1), envvar="ROWS", help="Rows of the bulk drain.")
-@click.option("--transactions", type=click.IntRange(min=3), envvar="TRANSACTIONS",
-              help="One-row transactions.")  # fmt: skip
+@click.option("--rows", type=click.IntRange(min=600), envvar="ROWS", default=DEFAULT_ROWS,
+              help="Rows of the bulk drain; all other amounts go with it.")  # fmt: skip
+@click.option("--peers", is_flag=True, envvar="PEERS", help="Run Debezium beside, too.")
 @click.option("--quick", is_flag=True, help="Smaller amounts, to see that all works.")
 @click.option("--folder", type=click.Path(path_type=Path), default=PROJECT / ".bench",
               help="Where servers and connectors keep their data; emptied first.")  # fmt: skip
@@ -33,8 +34,8 @@ PAGE = PROJECT / "docs" / "benchmarks.md"
               default=PROJECT / "bench.json", help="Where the results go.")  # fmt: skip
 @click.option("--write-docs", is_flag=True, help=f"Put the results into docs/{PAGE.name}, too.")
 def main(
-    rows: int | None,
-    transactions: int | None,
+    rows: int,
+    peers: bool,
     quick: bool,
     folder: Path,
     json_file: Path,
@@ -42,20 +43,16 @@ def main(
 ) -> None:
     """Measure the connector on servers of its own; every change is counted where it arrives."""
     progress.show_on_stderr()
-    sizes = QUICK if quick else Sizes()
-    if rows is not None:
-        sizes = replace(sizes, rows=rows)
-    if transactions is not None:
-        sizes = replace(sizes, transactions=transactions)
-    figures: list[report.Figure] = []
+    sizes = QUICK if quick else Sizes.of(rows)
+    figures: list[Figure] = []
     try:
         with own_servers(folder / "services") as servers:
-            around = surroundings(servers, folder / "asked")
+            around = surroundings(servers, folder / "asked", with_peers=peers)
             runs = folder / "runs"
             shutil.rmtree(runs, ignore_errors=True)
-            for figure in measured(servers, sizes, runs):
+            for figure in measured(servers, sizes, runs, with_peers=peers):
                 figures.append(figure)
-                progress.tell(f"  {figure.name}: {figure.shown} {figure.unit}")
+                progress.tell(f"  {figure.name}: {figure.shown} {figure.unit} {figure.verdict}")
     except (CdcError, Wrong) as error:
         click.echo(f"bench: {error}", err=True)
         sys.exit(1)

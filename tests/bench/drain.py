@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-from cdc.services import DatabaseAddress
-from tests.bench.command import Taken, connector, taken
-from tests.bench.orders import Stretch
+from tests.bench.place import Stretch
 from tests.bench.reading import Destination
-from tests.bench.targets import Target
+from tests.bench.running import System, Taken
 from tests.bench.verify import Change, Verdict, verify
 
 LOOK_SECONDS = 0.005
 QUIET_SECONDS = 0.5
 """Nothing new for so long, with all there: nothing comes twice any more."""
-STALLED_SECONDS = 30.0
+STALLED_SECONDS = 60.0
 """Nothing new for so long: what is missing doesn't come any more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """One drain, from the start of the process to the last change that is visible."""
+    """One drain, from its start to the last change that is visible."""
 
     verdict: Verdict
     first_seconds: float
-    """From the start of the process to the first visible commit."""
+    """From the start to the first visible commit."""
     last_seconds: float
     first_changes: int
     """Changes in the first visible commit."""
@@ -43,28 +39,28 @@ class Drain:
         return rest / (self.last_seconds - self.first_seconds)
 
 
-def drain(folder: Path, target: Target, address: DatabaseAddress, stretch: Stretch) -> Drain:
-    """Runs a new connector over the stretch, until all of it is there, and checks all of it."""
-    table = f"{stretch.database}.{stretch.table}"
-    made = connector(folder, target, address, table, start=stretch.start)
-    topic = target.topic(made.folder, made.change_topic(stretch.database, stretch.table))
+def drain(system: System, stretch: Stretch) -> Drain:
+    """Starts it over the stretch, until all of it is there, and checks all of it."""
+    run = system.start(stretch.place)
     try:
-        begun = time.monotonic()
-        with made.running("--stage", "capture") as child:
-            ends = watch(topic, stretch.changes, lambda: child.process.poll() is None)
-            used = taken(child.process.pid)
+        ends = watch(run.topic, stretch.changes, run.is_alive)
+        used = run.taken()
         if not ends:
-            raise RuntimeError(f"nothing came of {table} at {target.label}: {child.said}")
-        decode = target.decoder(made.folder).change
-        read = _Read(map(decode, topic.records()), first_end=ends[0][1])
+            name = stretch.place.full_name
+            raise RuntimeError(f"{system.label} delivered nothing of {name}: {run.said}")
+        run.stop()
+        read = _Read(map(run.decoder.change, run.topic.records()), first_end=ends[0][1])
         verdict = verify(
-            read, orders=stretch.orders, versions=stretch.versions, digest=stretch.digest
+            read,
+            orders=stretch.orders,
+            first_version=stretch.first_version,
+            last_version=stretch.last_version,
+            digest=stretch.digest,
         )
     finally:
-        topic.close()
-    shutil.rmtree(made.folder)
+        run.close()
     visible = next(seconds for seconds, end in ends if end > read.last_offset)
-    return Drain(verdict, ends[0][0] - begun, visible - begun, read.first_changes, used)
+    return Drain(verdict, ends[0][0] - run.begun, visible - run.begun, read.first_changes, used)
 
 
 @dataclass

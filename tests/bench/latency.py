@@ -15,11 +15,15 @@ from pathlib import Path
 from statistics import quantiles
 
 from cdc.services import DatabaseAddress
-from tests.bench.command import Connector, Taken, connector, taken
-from tests.bench.orders import Commit, Shop, paced_commits
-from tests.bench.reading import NOT_THERE_YET, Raw
+from tests.bench.command import connector
+from tests.bench.orders import Orders
+from tests.bench.paced import Commit, paced_commits
+from tests.bench.place import Place
+from tests.bench.reading import NOT_THERE_YET, KafkaTopic, Raw
+from tests.bench.running import System, Taken, taken
+from tests.bench.shop import Shop
 from tests.bench.sizes import Sizes
-from tests.bench.targets import KafkaTarget, Target
+from tests.bench.targets import Target
 from tests.bench.verify import Verdict, verify
 from tests.bench.view import VIEW, sections, view_file, write_schema
 
@@ -45,58 +49,65 @@ Arrivals = dict[int, float]
 """Order → when it was first seen."""
 
 
-def to_kafka(
-    folder: Path, target: KafkaTarget, address: DatabaseAddress, shop: Shop, sizes: Sizes
-) -> Latency:
-    """Capture alone: commit → a read-committed consumer has the change."""
-    table = f"paced_{secrets.token_hex(3)}"
-    made = _connector(folder, target, address, shop, table)
-    topic = target.topic(made.folder, made.change_topic(shop.database, table))
+def to_kafka(system: System, shop: Shop, sizes: Sizes) -> Latency:
+    """Commit → a consumer has the change."""
+    orders = Orders()
+    place = shop.create(f"paced_{secrets.token_hex(3)}", orders)
     count = _commits(sizes)
-    seen: list[tuple[float, Raw]] = []
+    run = system.start(place)
     try:
-        with made.running("--stage", "capture") as child:
-            child.wait_running()
-            topic.assign(0)
-            with _paced(shop, table, sizes) as paced:
-                for is_late in _until_late(paced):
-                    message = topic.consumer.poll(0.1)
-                    now = time.monotonic()
-                    if message is None:
-                        if is_late:
-                            break
-                        continue
-                    error = message.error()
-                    if error is not None and error.code() in NOT_THERE_YET:
-                        continue
-                    seen.append((now, Raw.of(message)))
-                    if len(seen) == count:
-                        break
-                commits = paced.result()
-            used = taken(child.process.pid)
-        change = target.decoder(made.folder).change
-        changes = [change(record) for _, record in seen]
+        topic = run.topic
+        assert isinstance(topic, KafkaTopic)
+        run.wait_streaming()
+        topic.assign(0)
+        with _paced(shop, place, sizes) as paced:
+            seen = list(_seen(topic, count, paced))
+            commits = paced.result()
+        used = run.taken()
+        run.stop()
+        changes = [run.decoder.change(record) for _, record in seen]
     finally:
-        topic.close()
-    verdict = verify(changes, orders=count, versions=1, digest=shop.digest(table))
+        run.close()
+    digest = shop.digest(place.table, orders)
+    verdict = verify(changes, orders=count, digest=digest)
     arrivals = {each.key: when for each, (when, _) in zip(changes, seen, strict=True)}
-    shutil.rmtree(made.folder)
     return _latency(verdict, commits, arrivals, sizes, used)
+
+
+def _seen(
+    topic: KafkaTopic, count: int, paced: Future[list[Commit]]
+) -> Iterator[tuple[float, Raw]]:
+    """What the consumer gets, and when."""
+    for is_late in _until_late(paced):
+        message = topic.consumer.poll(0.1)
+        now = time.monotonic()
+        if message is None:
+            if is_late:
+                return
+            continue
+        error = message.error()
+        if error is not None and error.code() in NOT_THERE_YET:
+            continue
+        yield now, topic.raw(message)
+        count -= 1
+        if not count:
+            return
 
 
 def to_view(
     folder: Path, target: Target, address: DatabaseAddress, shop: Shop, sizes: Sizes
 ) -> Latency:
     """All stages in one process: commit → the row is in the view's SQLite table."""
-    table = f"viewed_{secrets.token_hex(3)}"
-    made = _connector(folder, target, address, shop, table, with_view=True)
+    place = shop.create(f"viewed_{secrets.token_hex(3)}", Orders())
+    made = connector(folder, target, address, place, sections(place.full_name), {})
+    write_schema(made.project)
     count = _commits(sizes)
     arrivals: Arrivals = {}
     with made.running() as child:
         child.wait_running(3)
         with (
             closing(sqlite3.connect(view_file(made.project))) as view,
-            _paced(shop, table, sizes) as paced,
+            _paced(shop, place, sizes) as paced,
         ):
             last = 0
             for is_late in _until_late(paced):
@@ -118,33 +129,21 @@ def to_view(
     return _latency(Verdict(rows, faults), commits, arrivals, sizes, used)
 
 
-def _connector(
-    folder: Path,
-    target: Target,
-    address: DatabaseAddress,
-    shop: Shop,
-    table: str,
-    *,
-    with_view: bool = False,
-) -> Connector:
-    start = shop.create(table)
-    full_name = f"{shop.database}.{table}"
-    more = sections(full_name) if with_view else {}
-    made = connector(folder, target, address, full_name, start=start, sections=more)
-    if with_view:
-        write_schema(made.project)
-    return made
-
-
 def _commits(sizes: Sizes) -> int:
     return sizes.commits_per_second * (sizes.warm_up_seconds + sizes.latency_seconds)
 
 
 @contextmanager
-def _paced(shop: Shop, table: str, sizes: Sizes) -> Iterator[Future[list[Commit]]]:
+def _paced(shop: Shop, place: Place, sizes: Sizes) -> Iterator[Future[list[Commit]]]:
     """Commits by a process of its own, so that it and the reader don't wait for one another."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        arguments = shop.address, shop.database, table, _commits(sizes), sizes.commits_per_second
+        arguments = (
+            shop.address,
+            place.database,
+            place.table,
+            _commits(sizes),
+            sizes.commits_per_second,
+        )
         yield pool.submit(paced_commits, *arguments)
 
 

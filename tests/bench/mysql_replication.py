@@ -9,7 +9,7 @@ from pymysqlreplication import BinLogStreamReader
 from pymysqlreplication.row_event import UpdateRowsEvent, WriteRowsEvent
 
 from cdc.services import DatabaseAddress
-from tests.bench.orders import Stretch
+from tests.bench.place import Stretch
 
 SERVER_ID = 4_100_000_002
 LABEL = f"mysql-replication {version('mysql-replication')}"
@@ -17,7 +17,7 @@ LABEL = f"mysql-replication {version('mysql-replication')}"
 
 def rows_per_second(address: DatabaseAddress, stretch: Stretch, rows_max: int) -> float:
     """Rows decoded a second, over the first `rows_max` of the stretch, nothing done with them."""
-    file, position = stretch.start.split(":")
+    file, position = stretch.place.start.split(":")
     reader = BinLogStreamReader(
         connection_settings={
             "host": address.host,
@@ -30,8 +30,8 @@ def rows_per_second(address: DatabaseAddress, stretch: Stretch, rows_max: int) -
         log_pos=int(position),
         resume_stream=True,
         only_events=[WriteRowsEvent, UpdateRowsEvent],
-        only_schemas=[stretch.database],
-        only_tables=[stretch.table],
+        only_schemas=[stretch.place.database],
+        only_tables=[stretch.place.table],
     )
     count = 0
     begun = time.monotonic()

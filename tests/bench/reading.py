@@ -10,15 +10,18 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any, Protocol
+from zlib import crc32
 
 import fastavro
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from cdc.log.embedded import EmbeddedLog
-from tests.bench.verify import Change, checksum
+from tests.bench.place import Checked
+from tests.bench.verify import Change
 
 FRAME_BYTES = 5
-ANSWER_SECONDS_MAX = 10.0
+SCHEMA_HEADER = "apicurio.value.globalId"
+ANSWER_SECONDS_MAX = 60.0
 MESSAGES_MAX = 5_000
 
 
@@ -27,16 +30,36 @@ class Raw:
     """A record as it lies at the destination."""
 
     offset: int
-    value: bytes
+    schema_id: int
+    body: bytes
+    """Avro without a frame."""
 
     @classmethod
-    def of(cls, message: Message) -> Raw:
-        """What a consumer got; raises the error that it may be instead."""
-        error, offset, value = message.error(), message.offset(), message.value()
-        if error is not None:
-            raise KafkaException(error)
-        assert offset is not None and value is not None
-        return cls(offset, value)
+    def framed(cls, offset: int, value: bytes) -> Raw:
+        """Of a value in Confluent's frame."""
+        return cls(offset, int.from_bytes(value[1:FRAME_BYTES]), value[FRAME_BYTES:])
+
+
+def in_frame(message: Message) -> Raw:
+    """What a consumer got, the schema's id in Confluent's frame."""
+    return Raw.framed(*_got(message))
+
+
+def in_header(message: Message) -> Raw:
+    """What a consumer got, the schema's id in the header that Apicurio's converter writes."""
+    offset, value = _got(message)
+    headers = dict(message.headers() or ())
+    schema_id = headers[SCHEMA_HEADER]
+    assert isinstance(schema_id, bytes)
+    return Raw(offset, int.from_bytes(schema_id), value)
+
+
+def _got(message: Message) -> tuple[int, bytes]:
+    error, offset, value = message.error(), message.offset(), message.value()
+    if error is not None:
+        raise KafkaException(error)
+    assert offset is not None and value is not None
+    return offset, value
 
 
 class Destination(Protocol):
@@ -60,7 +83,10 @@ class Destination(Protocol):
 class KafkaTopic:
     """Read by a consumer of its own, read committed, outside any group."""
 
-    def __init__(self, bootstrap_servers: str, topic: str) -> None:
+    def __init__(
+        self, bootstrap_servers: str, topic: str, raw: Callable[[Message], Raw] = in_frame
+    ) -> None:
+        self.raw = raw
         self._partition = TopicPartition(topic, 0)
         self.consumer = Consumer(
             {
@@ -95,7 +121,7 @@ class KafkaTopic:
         # Behind the last record come markers: the position tells when all is read.
         while (position := self._position()) < end:
             for message in self.consumer.consume(MESSAGES_MAX, 0.2):
-                yield Raw.of(message)
+                yield self.raw(message)
             assert self._position() >= position
         self.consumer.unassign()
 
@@ -138,7 +164,7 @@ class EmbeddedTopic:
     def records(self) -> Iterator[Raw]:
         for message in self._log.follow(self._topic, {}, wait_seconds=0):
             assert message.partition == 0 and message.value is not None
-            yield Raw(message.offset, message.value)
+            yield Raw.framed(message.offset, message.value)
 
     def close(self) -> None:
         self._log.close()
@@ -149,38 +175,42 @@ class Decoder:
     """Avro values to changes; each schema is asked for once."""
 
     schema_of: Callable[[int], Any]
-    _parsed: dict[bytes, Any] = field(default_factory=dict)
+    checked: Checked
+    _parsed: dict[int, Any] = field(default_factory=dict)
 
     def change(self, record: Raw) -> Change:
         """The change in an envelope, by its `after`."""
-        data = record.value
-        schema = self._parsed.get(data[:FRAME_BYTES]) or self._learn(data[:FRAME_BYTES])
-        envelope: Any = fastavro.schemaless_reader(BytesIO(data[FRAME_BYTES:]), schema, None)
-        after, source = envelope["after"], envelope["source"]
+        schema = self._parsed.get(record.schema_id) or self._learn(record.schema_id)
+        envelope: Any = fastavro.schemaless_reader(BytesIO(record.body), schema, None)
+        before, after, source = envelope["before"], envelope["after"], envelope["source"]
         return Change(
             record.offset,
             after["id"],
             after["version"],
             (source["file"], source["pos"], source["row"]),
-            checksum(after["email"], after["note"]),
+            crc32(self.checked(after)),
+            before["version"] if before else 0,
         )
 
-    def _learn(self, frame: bytes) -> Any:
-        schema = fastavro.parse_schema(self.schema_of(int.from_bytes(frame[1:], "big")))
-        self._parsed[frame] = schema
+    def _learn(self, schema_id: int) -> Any:
+        schema = fastavro.parse_schema(self.schema_of(schema_id))
+        self._parsed[schema_id] = schema
         return schema
 
 
 def schema_over_http(url: str) -> Callable[[int], Any]:
-    """Schemas by id from a registry's own API."""
+    """Schemas by id from a registry, over Confluent's API."""
+    return lambda schema_id: json.loads(_json(f"{url}/schemas/ids/{schema_id}")["schema"])
 
-    def schema_of(schema_id: int) -> Any:
-        with urllib.request.urlopen(
-            f"{url}/schemas/ids/{schema_id}", timeout=ANSWER_SECONDS_MAX
-        ) as answer:
-            return json.loads(json.load(answer)["schema"])
 
-    return schema_of
+def schema_of_apicurio(url: str) -> Callable[[int], Any]:
+    """Schemas by global id from a registry, over Apicurio's own API."""
+    return lambda schema_id: _json(f"{url}/ids/globalIds/{schema_id}")
+
+
+def _json(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=ANSWER_SECONDS_MAX) as answer:
+        return json.load(answer)
 
 
 def schema_in_file(path: str) -> Callable[[int], Any]:

@@ -5,36 +5,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tests.bench.figures import Figure
+
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
-HEADINGS = ("measure", "value", "unit", "set-up")
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One measured value."""
-
-    name: str
-    value: float
-    unit: str
-    setup: str
-
-    @property
-    def shown(self) -> str:
-        """The value with as many digits as mean something."""
-        if abs(self.value) >= 100:
-            return f"{self.value:,.0f}"
-        return f"{self.value:.3g}" if abs(self.value) < 1 else f"{self.value:.1f}"
-
-    @property
-    def line(self) -> tuple[str, str, str, str]:
-        return self.name, self.shown, self.unit, self.setup
+HEADINGS = ("measure", "value", "unit", "must / aim", "set-up")
 
 
 def show(figures: Iterable[Figure], surroundings: Mapping[str, str], console: Console) -> None:
@@ -50,14 +31,15 @@ def show(figures: Iterable[Figure], surroundings: Mapping[str, str], console: Co
     table = Table(*HEADINGS[:1], show_edge=False)
     table.add_column(HEADINGS[1], justify="right", no_wrap=True)
     table.add_column(HEADINGS[2], no_wrap=True)
-    table.add_column(HEADINGS[3], style="dim")
+    table.add_column(HEADINGS[3])
+    table.add_column(HEADINGS[4], style="dim")
     for figure in figures:
         table.add_row(*map(Text, figure.line))
     console.print(table)
 
 
 def write_json(figures: Sequence[Figure], surroundings: Mapping[str, str], path: Path) -> None:
-    """A list of name, value, unit and set-up; each stands by itself."""
+    """A list of name, value, unit and set-up, with goals where there are; each stands by itself."""
     around = "; ".join(f"{name}: {text}" for name, text in surroundings.items())
     found = [
         {
@@ -65,10 +47,19 @@ def write_json(figures: Sequence[Figure], surroundings: Mapping[str, str], path:
             "value": round(figure.value, 4),
             "unit": figure.unit,
             "setup": f"{figure.setup}; {around}" if figure.setup else around,
+            **_goal(figure),
         }
         for figure in figures
     ]
     path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+
+def _goal(figure: Figure) -> dict[str, Any]:
+    goal = figure.goal
+    if goal is None:
+        return {}
+    reached = goal.reached(figure.value)
+    return {"must": goal.must, "aim": goal.aim, "reached": reached}
 
 
 def write_page(figures: Sequence[Figure], surroundings: Mapping[str, str], path: Path) -> None:
@@ -86,6 +77,6 @@ def _page_lines(figures: Sequence[Figure], surroundings: Mapping[str, str]) -> I
         yield f"- {name}: {text}"
     yield ""
     yield f"| {' | '.join(HEADINGS)} |"
-    yield "|---|--:|---|---|"
+    yield "|---|--:|---|---|---|"
     for figure in figures:
         yield f"| {' | '.join(cell.replace('|', '/') for cell in figure.line)} |"

@@ -14,17 +14,20 @@ from confluent_kafka import libversion
 from cdc.capture import is_compiled
 from cdc.embedded_file import EmbeddedFile
 from cdc.services import KafkaServer
+from cdc.services.kafka import VERSION as CONNECT_VERSION
+from tests.bench import debezium
+from tests.bench.debezium_jars import CONVERTER_VERSION
 from tests.bench.servers import Servers
 
 GIB = 2**30
 CPU_NAME = re.compile(r"^model name\s*:\s*(.+)$", re.MULTILINE)
 
 
-def surroundings(servers: Servers, scratch: Path) -> dict[str, str]:
+def surroundings(servers: Servers, scratch: Path, *, with_peers: bool = False) -> dict[str, str]:
     """Machine, versions and durability, each as text."""
     settings = ", ".join(f"{name}={value}" for name, value in servers.mysql_settings.items())
     memory_gib = psutil.virtual_memory().total / GIB
-    return {
+    around = {
         "machine": (
             f"{os.cpu_count()} cores{_cpu_name()}, {memory_gib:.0f} GiB, {platform.system()},"
             " all processes on it"
@@ -42,6 +45,13 @@ def surroundings(servers: Servers, scratch: Path) -> dict[str, str]:
         ),
         "embedded log": f"SQLite, {_sqlite_settings(scratch)}",
     }
+    if with_peers:
+        options = ", ".join(f"{name}={value}" for name, value in debezium.TUNED.items())
+        around[debezium.LABEL] = (
+            f"Kafka Connect {CONNECT_VERSION} standalone, Avro by Apicurio's converter"
+            f" {CONVERTER_VERSION}, heap {debezium.HEAP}, at least once, acks=all, {options}"
+        )
+    return around
 
 
 def _cpu_name() -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from cdc.log.embedded import EmbeddedLog
+from tests.bench.place import Checked
 from tests.bench.reading import (
     Decoder,
     Destination,
@@ -30,7 +31,7 @@ class Target(Protocol):
 
     def topic(self, folder: Path, name: str) -> Destination: ...
 
-    def decoder(self, folder: Path) -> Decoder: ...
+    def decoder(self, folder: Path, checked: Checked) -> Decoder: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,8 @@ class KafkaTarget:
     def topic(self, folder: Path, name: str) -> KafkaTopic:
         return KafkaTopic(self.bootstrap_servers, name)
 
-    def decoder(self, folder: Path) -> Decoder:
-        return Decoder(schema_over_http(self.registry_url))
+    def decoder(self, folder: Path, checked: Checked) -> Decoder:
+        return Decoder(schema_over_http(self.registry_url), checked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,8 @@ class EmbeddedTarget:
     def topic(self, folder: Path, name: str) -> EmbeddedTopic:
         return EmbeddedTopic(EmbeddedLog(_file(folder)), name)
 
-    def decoder(self, folder: Path) -> Decoder:
-        return Decoder(schema_in_file(str(_file(folder))))
+    def decoder(self, folder: Path, checked: Checked) -> Decoder:
+        return Decoder(schema_in_file(str(_file(folder))), checked)
 
 
 def _file(folder: Path) -> Path:

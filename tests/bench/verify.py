@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -19,6 +18,8 @@ class Change(NamedTuple):
     place: tuple[str, int, int]
     """File, position and row in the source."""
     checksum: int
+    before: int
+    """The version of the row before; 0 if there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,19 +34,20 @@ class Verdict:
         return not self.faults
 
 
-def checksum(email: str, note: str | None) -> int:
-    """The same number as the server's CRC32 of these two columns."""
-    return zlib.crc32(f"{email}|{note or ''}".encode())
-
-
 def verify(
-    changes: Iterable[Change], *, orders: int, versions: int, digest: tuple[int, int] | None = None
+    changes: Iterable[Change],
+    *,
+    orders: int,
+    first_version: int = 1,
+    last_version: int = 1,
+    digest: tuple[int, int],
 ) -> Verdict:
     """Checks that each of the orders 1 … came with each of its versions once, in order.
 
     `changes` are those of one partition, as read. Places in the source must rise, too, so that
     the order of different keys' changes is checked as well. `digest` is what the source's table
     holds in the end: rows, and the sum of checksums; only the last version of each counts."""
+    count_wanted = orders * (last_version - first_version + 1)
     last_versions: dict[int, int] = {}
     faults: list[str] = []
     fault_count = count = checksums = 0
@@ -59,24 +61,29 @@ def verify(
 
     for change in changes:
         count += 1
-        wanted = last_versions.get(change.key, 0) + 1
+        wanted = last_versions.get(change.key, first_version - 1) + 1
         if change.version != wanted:
             fault(
                 f"offset {change.offset}: order {change.key} comes in version {change.version},"
                 f" expected was {wanted}"
             )
+        if change.before != change.version - 1:
+            fault(
+                f"offset {change.offset}: order {change.key} was in version {change.before} before"
+                f" version {change.version}"
+            )
         if change.place <= place:
             fault(f"offset {change.offset}: {change.place} comes after {place} in the source")
         last_versions[change.key] = change.version
         place = change.place
-        if change.version == versions:
+        if change.version == last_version:
             checksums += change.checksum
-    if count != orders * versions:
-        fault(f"{count} changes came, {orders * versions} were made")
+    if count != count_wanted:
+        fault(f"{count} changes came, {count_wanted} were made")
     for key in range(1, orders + 1):
-        if last_versions.get(key) != versions:
-            fault(f"order {key} ends in version {last_versions.get(key)}, not in {versions}")
-    if digest is not None and digest != (len(last_versions), checksums):
+        if last_versions.get(key) != last_version:
+            fault(f"order {key} ends in version {last_versions.get(key)}, not in {last_version}")
+    if digest != (len(last_versions), checksums):
         fault(f"rows and checksums are {len(last_versions)}, {checksums}; the source has {digest}")
     if fault_count > len(faults):
         faults.append(f"and {fault_count - len(faults)} more")
