@@ -73,10 +73,10 @@ class Out:
         else:
             u = (value << 1 ^ value >> 63) & 0xFFFFFFFFFFFFFFFF
         while u > 0x7F:
-            self.p[self.n] = cython.cast(cython.uchar, u & 0x7F | 0x80)
+            self.p[self.n] = u & 0x7F | 0x80
             self.n += 1
             u >>= 7
-        self.p[self.n] = cython.cast(cython.uchar, u)
+        self.p[self.n] = u
         self.n += 1
 
     @cython.cfunc

@@ -831,5 +831,5 @@ def _uint(
     value: cython.longlong = 0
     i: cython.Py_ssize_t
     for i in range(size):
-        value |= cython.cast(cython.longlong, data[at + i]) << (8 * i)
+        value = value << 8 | data[at + size - 1 - i]
     return value

@@ -281,7 +281,7 @@ class PacketFramer:
         value: cython.longlong = 0
         i: cython.int
         for i in range(count):
-            value |= cython.cast(cython.longlong, self.data[at + i]) << (8 * i)
+            value = value << 8 | self.data[at + count - 1 - i]
         return value
 
     def _place(self) -> str:

@@ -80,7 +80,7 @@ class RowPlan:
         nth = 0
         self.aside.n = 0
         for i in range(self.count):
-            column = cython.cast(ColumnPlan, self.columns[i])
+            column = self.columns[i]
             out.reserve(0)
             is_here = (present[present_at + (i >> 3)] >> (i & 7)) & 1
             is_null = False
@@ -157,7 +157,7 @@ class RowPlan:
             if not (present[present_at + (i >> 3)] >> (i & 7)) & 1:
                 continue
             if not (data[nulls + (nth >> 3)] >> (nth & 7)) & 1:
-                at = step_over(cython.cast(ColumnPlan, self.columns[i]), data, at, end)
+                at = step_over(self.columns[i], data, at, end)
             nth += 1
         if at > end:
             raise short_row(self.table, at, end)
@@ -170,7 +170,7 @@ class RowPlan:
             octets = cython.cast(cython.p_const_uchar, PyBytes_AS_STRING(data))
         else:
             octets = data
-        return step_over(cython.cast(ColumnPlan, self.columns[index]), octets, at, end)
+        return step_over(self.columns[index], octets, at, end)
 
     @cython.cfunc
     @cython.exceptval(-1)

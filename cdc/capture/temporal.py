@@ -31,15 +31,16 @@ def time_micros(
     stored: cython.longlong, size: cython.longlong, digits: cython.longlong
 ) -> cython.longlong:
     """A TIME of `size` bytes: whole part and fraction in one number, biased to sort as bytes."""
+    one: cython.longlong = 1  # a literal would be an int in C
     bits: cython.longlong = 8 * (size - 3)
-    packed: cython.longlong = stored - (cython.cast(cython.longlong, 1) << (bits + 23))
+    packed: cython.longlong = stored - (one << (bits + 23))
     negative: cython.bint = packed < 0
     whole: cython.longlong
     fraction: cython.longlong
     if negative:
         packed = -packed
     whole = packed >> bits
-    fraction = packed & ((cython.cast(cython.longlong, 1) << bits) - 1)
+    fraction = packed & ((one << bits) - 1)
     whole = ((whole >> 12 & 1023) * 3600 + (whole >> 6 & 63) * 60 + (whole & 63)) * 1000000
     whole += fraction_micros(fraction, digits)
     return -whole if negative else whole

@@ -330,8 +330,9 @@ def _signed(
     data: cython.p_const_uchar, at: cython.Py_ssize_t, size: cython.Py_ssize_t
 ) -> cython.longlong:
     value: cython.longlong = _little(data, at, size)
+    one: cython.longlong = 1
     if size < 8 and value >> (8 * size - 1):
-        value -= cython.cast(cython.longlong, 1) << (8 * size)
+        value -= one << (8 * size)
     return value
 
 

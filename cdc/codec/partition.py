@@ -21,11 +21,13 @@ def hash_of(
     low: cython.ulonglong = 0xFFFFFFFF
     h: cython.ulonglong = 0x9747B28C ^ length
     k: cython.ulonglong
+    top: cython.ulonglong  # of 64 bits before it is shifted
     i: cython.Py_ssize_t = at
     end: cython.Py_ssize_t = at + length
     while end - i >= 4:
         k = data[i] | data[i + 1] << 8 | data[i + 2] << 16
-        k |= cython.cast(cython.ulonglong, data[i + 3]) << 24
+        top = data[i + 3]
+        k |= top << 24
         k = k * m & low
         k = (k ^ k >> 24) * m & low
         h = (h * m & low) ^ k
