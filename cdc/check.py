@@ -14,9 +14,10 @@ from cdc.capture.connection import Session
 from cdc.capture.expected import expected_plans
 from cdc.capture.facts import read_facts
 from cdc.capture.preflight import inspect_source
+from cdc.capture.settings_check import check_settings
 from cdc.codec.official import load_official
 from cdc.config import ConnectorConfig, ServerSource
-from cdc.errors import CdcError
+from cdc.errors import CdcError, DecodeError
 from cdc.findings import Finding
 from cdc.translate.check import check_rules, event_names
 from cdc.translate.table import ChangeSchemas
@@ -63,9 +64,12 @@ def _check_source(config: ConnectorConfig, findings: list[Finding]) -> Mapping[s
         tables = read_tables(session, captured_tables(session, config.source.patterns))
     finally:
         session.close()
+    refused: list[DecodeError] = []
+    events = event_settings(config)
     plans = expected_plans(
-        tables, event_settings(config), connector=config.connector, flavor=facts.flavor
+        tables, events, connector=config.connector, flavor=facts.flavor, refused=refused
     )
+    findings += check_settings(events, facts, tables, refused)
     return {name: ChangeSchemas(plan.value_schema, plan.key_schema) for name, plan in plans.items()}
 
 

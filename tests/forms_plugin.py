@@ -25,7 +25,8 @@ HASH = "cdc.codec.partition"
 MODULES = (
     "rows", "transaction", "decoder", "binder", "batch", "binlog", "checkpoint", "shapes",
     "charsets", "types", "columns", "decimals", "description", "envelope", "json_binary", "plan",
-    "settings", "statements", "decisions", "knowledge", "files", "framing", "gtid", "source_settings",
+    "settings", "statements", "decisions", "knowledge", "files", "framing", "gtid",
+    "source_settings",
 )  # fmt: skip
 
 

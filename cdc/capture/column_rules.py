@@ -7,7 +7,7 @@ expression matches the whole of `database.table.column`, in whatever case.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 HASHES = {
@@ -35,6 +35,12 @@ class NamePatterns:
     def matches(self, name: str) -> bool:
         return any(pattern.fullmatch(name) for pattern in self._compiled)
 
+    def idle(self, names: Sequence[str]) -> list[str]:
+        """The expressions that match none of the names."""
+        return [
+            pattern.pattern for pattern in self._compiled if not any(map(pattern.fullmatch, names))
+        ]
+
 
 NO_NAMES = NamePatterns()
 
@@ -51,6 +57,13 @@ class Mask:
     is_v1: bool = False
     """The text is hashed as Java serializes it; v2 hashes the text itself."""
 
+    @property
+    def option(self) -> str:
+        """The option's name, without the salt."""
+        if not self.algorithm:
+            return f"column.mask.with.{self.asterisks}.chars"
+        return f"column.mask.hash.{'' if self.is_v1 else 'v2.'}{self.algorithm}.with.salt.…"
+
 
 @dataclass(frozen=True, slots=True)
 class Truncation:
@@ -58,6 +71,10 @@ class Truncation:
 
     columns: NamePatterns
     length_max: int
+
+    @property
+    def option(self) -> str:
+        return f"column.truncate.to.{self.length_max}.chars"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +111,20 @@ class ColumnRules:
         return self.source_types_of_columns.matches(f"{table}.{column}") or (
             self.source_types_of_types.matches(f"{table}.{type_name}")
         )
+
+    def idle(self, columns: Sequence[str]) -> Iterator[tuple[str, str]]:
+        """(option, expression) of each that matches no `database.table.column`."""
+        named: list[tuple[str, NamePatterns | None]] = [
+            ("column.include.list", self.include),
+            ("column.exclude.list", self.exclude),
+            ("column.propagate.source.type", self.source_types_of_columns),
+            *(("message.key.columns", patterns) for patterns in self.key),
+            *((mask.option, mask.columns) for mask in self.masks),
+            *((truncation.option, truncation.columns) for truncation in self.truncations),
+        ]
+        for option, patterns in named:
+            for text in patterns.idle(columns) if patterns else ():
+                yield option, text
 
     def key_columns(self, table: str, columns: Sequence[str]) -> list[int]:
         """Indexes of the configured key's columns, in its order; empty: none is configured."""

@@ -14,6 +14,7 @@ from cdc.capture.checkpoint import Flavor
 from cdc.capture.description import Description, parse_descriptions
 from cdc.capture.plan import TablePlan, plan_table
 from cdc.capture.settings import ChangeEventSettings
+from cdc.errors import DecodeError
 
 _TYPES = {
     "tinyint": t.TINY, "smallint": t.SHORT, "mediumint": t.INT24, "int": t.LONG,
@@ -36,22 +37,31 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def expected_plans(
-    tables: Mapping[str, Rows], settings: ChangeEventSettings, *, connector: str, flavor: Flavor
+    tables: Mapping[str, Rows],
+    settings: ChangeEventSettings,
+    *,
+    connector: str,
+    flavor: Flavor,
+    refused: list[DecodeError] | None = None,
 ) -> dict[str, TablePlan]:
-    """`database.table` → topic and schemas of its change events, if it were written to now."""
+    """`database.table` → topic and schemas of its change events, if it were written to now.
+
+    A table that the settings can't be applied to goes into `refused`; without it, it raises."""
     rows: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in tables["columns"]:
         rows.setdefault((row["TABLE_SCHEMA"], row["TABLE_NAME"]), []).append(row)
-    return {
-        ".".join(names): plan_table(
-            expected_shape(*names, rows[names], description),
-            description,
-            settings,
-            connector=connector,
-            flavor=flavor,
-        )
-        for names, description in parse_descriptions(tables).items()
-    }
+    plans: dict[str, TablePlan] = {}
+    for names, description in parse_descriptions(tables).items():
+        shape = expected_shape(*names, rows[names], description)
+        try:
+            plans[".".join(names)] = plan_table(
+                shape, description, settings, connector=connector, flavor=flavor
+            )
+        except DecodeError as error:
+            if refused is None:
+                raise
+            refused.append(error)
+    return plans
 
 
 def expected_shape(database: str, table: str, rows: Rows, description: Description) -> t.Shape:

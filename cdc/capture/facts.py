@@ -38,6 +38,8 @@ class ServerFacts:
     gtid_purged: str = ""
     expire_seconds: int = 0
     """How long binlog files are kept; 0: for ever."""
+    logs_statements: bool = True
+    """Whether the texts of statements stand beside their rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,10 @@ def read_facts(session: Session) -> ServerFacts:
         gtid_executed=executed,
         gtid_purged=purged,
         expire_seconds=_expire_seconds(known),
+        logs_statements=any(
+            known.get(name, "").upper() in ("ON", "1")
+            for name in ("binlog_rows_query_log_events", "binlog_annotate_row_events")
+        ),
     )
 
 
