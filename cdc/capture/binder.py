@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from cdc.capture import rows
+from cdc.capture import rows, schema_changes
 from cdc.capture.avro_out import avro_string
 from cdc.capture.bound_table import BoundTable
 from cdc.capture.checkpoint import Checkpoint, Flavor
 from cdc.capture.columns import ColumnPlan
+from cdc.capture.ddl import Statement
 from cdc.capture.decisions import Decision, TableName
 from cdc.capture.description import Description
 from cdc.capture.envelope import (
@@ -19,10 +20,11 @@ from cdc.capture.envelope import (
     TRANSACTION_VALUE_SCHEMA,
     version_of,
 )
-from cdc.capture.knowledge import Catalogue, Knowledge, Place
+from cdc.capture.knowledge import Catalogue, Change, Knowledge, Place
 from cdc.capture.names import topic_name
 from cdc.capture.online_change import helped_table
 from cdc.capture.plan import TablePlan, plan_table
+from cdc.capture.schema_changes import Said
 from cdc.capture.settings import ChangeEventSettings
 from cdc.capture.shapes import Shape
 from cdc.capture.types import form_of
@@ -78,6 +80,7 @@ class Binder:
             given=given,
         )
         self._is_plain = is_plain
+        self._schema_changes: list[Record] = []
         self._flavor: Flavor = "mysql"
         self._transaction_frames: tuple[bytes, bytes] | None = None
         self._heartbeat_frames: tuple[bytes, bytes] | None = None
@@ -85,6 +88,7 @@ class Binder:
     def start(self, checkpoint: Checkpoint) -> None:
         """A reading begins."""
         self._knowledge.start(checkpoint)
+        self._schema_changes = []
 
     def captures(self, database: str, table: str) -> bool:
         """True if the configuration names the table, or a pattern does and it is no helper."""
@@ -151,12 +155,42 @@ class Binder:
         """A transaction begins: the tables to be bound anew in it, as `database.table`."""
         return [".".join(table) for table in self._knowledge.opened(at)]
 
-    def statement(self, text: str, database: str, at: Place) -> list[str]:
+    def statement(self, said: Said, flavor: Flavor, at: Place) -> list[str]:
         """DDL, perhaps: the tables to be bound anew after it, as `database.table`."""
         if self._is_plain:
             return []
-        _, changes = self._knowledge.statement(text, database, at)
+        statement, changes = self._knowledge.statement(said.ddl, said.database, at)
+        if self._settings.include_schema_changes and not said.is_published:
+            self._publish(said, flavor, statement, changes)
         return [".".join(change.table) for change in changes]
+
+    def _publish(
+        self, said: Said, flavor: Flavor, statement: Statement, changes: list[Change]
+    ) -> None:
+        """The schema change record of a statement, if it is about what is captured."""
+        from cdc.codec.avro import AvroSchema  # takes memory that most connectors don't need
+
+        captured = [one for one in changes if one.kind != "MOVE" and self.captures(*one.table)]
+        database = captured[0].table[0] if captured else statement.database
+        if database is None or not (captured or self.captures_database(database)):
+            return
+        key_schema, value_schema = (
+            schema_changes.key_schema(flavor),
+            schema_changes.value_schema(flavor),
+        )
+        value = schema_changes.value_of(
+            said,
+            database,
+            [] if statement.database is not None else captured,
+            origin=(version_of(flavor, self._settings.compat), flavor, self.connector),
+            with_comments=self._settings.include_schema_comments,
+        )
+        key_id, value_id = self._announce(self.connector, key_schema, value_schema)
+        key = AvroSchema(key_schema, plain=True).encode({"databaseName": database})
+        body = AvroSchema(value_schema, plain=True).encode(value)
+        # All on one partition, as Debezium has it: DDL is in order across databases.
+        record = Record(self.connector, 0, frame(key_id) + key, frame(value_id) + body)
+        self._schema_changes.append(record)
 
     def take_changed(self) -> bool:
         """Whether the last `bind` found another description than the table had before."""
@@ -165,7 +199,8 @@ class Binder:
 
     def records(self) -> list[Record]:
         """What is to be written beside the change events."""
-        return self._knowledge.records()
+        schema_changes, self._schema_changes = self._schema_changes, []
+        return [*self._knowledge.records(), *schema_changes]
 
     def avro_file(self, file: str) -> bytes:
         """The binlog file's name as an Avro string."""

@@ -29,6 +29,7 @@ from cdc.capture.gtid_event import tagged_gtid
 from cdc.capture.knowledge import Place
 from cdc.capture.lineage import POSITION_MAX
 from cdc.capture.partial_update import ordinary_update
+from cdc.capture.schema_changes import Said
 from cdc.capture.shapes import parse_table_map, table_of
 from cdc.errors import DecodeError
 from cdc.model import Output, Record
@@ -88,6 +89,7 @@ class Decoder:
     changes: ChangeEvents
     clock: Any
     now_seconds: cython.longlong
+    now_millis: cython.longlong
     skipped: Any
     with_transactions: cython.bint
     reads_statements: cython.bint
@@ -144,6 +146,7 @@ class Decoder:
         assert self.is_started, "the first batch says where it starts"
         now_nanos = self.clock()
         self.now_seconds = now_nanos // 1_000_000_000
+        self.now_millis = now_nanos // 1_000_000
         self.changes.begin_block(now_nanos)
         try:
             self._events(batch.events)
@@ -607,7 +610,7 @@ class Decoder:
             if kind == statements.TRUNCATE:
                 self._truncate(statements.truncated_table(text, database), server_id)
             else:
-                self._definition(text, database)
+                self._definition(text, database, server_id)
             if not self.transaction.has_begun:
                 self._commit()
 
@@ -627,9 +630,21 @@ class Decoder:
             " statement are not in the binlog: begin after this place and reconcile the tables",
         )
 
-    def _definition(self, text: str, database: str) -> None:
+    def _definition(self, text: str, database: str, server_id: int) -> None:
         """DDL: what tables are from here on."""
-        self._forget(self.binder.statement(text, database, self._where()))
+        transaction: Transaction = self.transaction
+        said = Said(
+            ddl=text,
+            database=database,
+            micros=self._time_micros(),
+            now_millis=self.now_millis,
+            server_id=server_id,
+            gtid=transaction.text() if transaction.gtid.n > 1 else None,
+            file=self.file,
+            position=self.event_position,
+            is_published=transaction.is_resumed,
+        )
+        self._forget(self.binder.statement(said, self.flavor, self._where()))
         self._add_records()
 
     def _truncate(self, names: Any, server_id: int) -> None:

@@ -27,7 +27,7 @@ _NOW = re.compile(r"(current_timestamp|now|localtime(stamp)?)\b", re.IGNORECASE)
 
 def default_of(column: t.Column, described: ColumnDescription, form: Form) -> Any:
     """The default in Avro's JSON form; None where there is none."""
-    text = _literal(described)
+    text = literal_of(described)
     if text is None:
         return None
     if _NOW.match(text):
@@ -41,7 +41,7 @@ def default_of(column: t.Column, described: ColumnDescription, form: Form) -> An
         return None
 
 
-def _literal(described: ColumnDescription) -> str | None:
+def literal_of(described: ColumnDescription) -> str | None:
     """The default's text; MariaDB's catalogue quotes strings and writes NULL."""
     text = described.default
     if text is None or text.upper() == "NULL":

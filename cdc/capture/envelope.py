@@ -117,7 +117,7 @@ def value_schema(
         "fields": [
             {"name": "before", **optional(value)},
             {"name": "after", **optional("Value")},
-            {"name": "source", "type": _source(flavor)},
+            {"name": "source", "type": source_schema(flavor)},
             {"name": "transaction", **optional(_TRANSACTION_BLOCK)},
             {"name": "op", "type": "string"},
             {"name": "ts_ms", **optional("long")},
@@ -129,7 +129,8 @@ def value_schema(
     }
 
 
-def _source(flavor: Literal["mysql", "mariadb"]) -> dict[str, Any]:
+def source_schema(flavor: Literal["mysql", "mariadb"]) -> dict[str, Any]:
+    """The schema of `source`, by the name of the connector."""
     namespace = f"io.debezium.connector.{flavor}"
     return {
         "type": "record",
