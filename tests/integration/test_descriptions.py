@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,7 +26,6 @@ from cdc.capture.settings import ChangeEventSettings
 from cdc.capture.source_settings import StartAt
 from cdc.codec.keys import key_schema_id
 from cdc.model import Record
-from cdc.patterns import TablePatterns
 from cdc.testing import MemoryRegistry
 from tests.reading import SECONDS_MAX, settings_for
 from tests.services_plugin import FreshDatabase, fresh_database
@@ -62,7 +61,8 @@ class Capturing:
     """Captures a database's changes, as `cdc run` does but for the log."""
 
     database: FreshDatabase
-    tables: str = "*"
+    connector: str = "shop"
+    events: ChangeEventSettings = field(default_factory=ChangeEventSettings)
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)
     records: list[Record] = field(default_factory=list)
     ahead_bytes_max: int = AHEAD_BYTES_MAX
@@ -71,8 +71,7 @@ class Capturing:
 
     @property
     def settings(self) -> Any:
-        patterns = (f"{self.database.name}.{name}" for name in self.tables.split(","))
-        return settings_for(self.database.server.address, *patterns)
+        return settings_for(self.database.server.address, f"{self.database.name}.*")
 
     def here(self) -> Checkpoint:
         """The binlog's present end."""
@@ -88,35 +87,59 @@ class Capturing:
     ) -> Checkpoint:
         """Read from the start until `count` rows came; a wave of statements is executed when a
         row came for each wave before. The checkpoint at the end."""
+        waiting = list(waves)
+        before = len(self.changes())
+
+        def has_come(_: Sequence[Record]) -> bool:
+            done = len(self.changes()) - before
+            while waiting and done >= len(waves) - len(waiting):
+                self.database.execute(*waiting.pop(0))
+            return done >= count and not waiting
+
+        return self._run(start, has_come, stored, SECONDS_MAX)
+
+    def run_until(
+        self,
+        start: Checkpoint,
+        is_last: Callable[[Record], bool],
+        stored: Sequence[Record] = (),
+    ) -> Checkpoint:
+        """Read from the start until the record came; longer than other tests need."""
+        return self._run(start, lambda records: any(map(is_last, records)), stored, 3 * SECONDS_MAX)
+
+    def _run(
+        self,
+        start: Checkpoint,
+        is_done: Callable[[Sequence[Record]], bool],
+        stored: Sequence[Record],
+        seconds_max: float,
+    ) -> Checkpoint:
         stop = threading.Event()
-        timer = threading.Timer(SECONDS_MAX, stop.set)
+        timer = threading.Timer(seconds_max, stop.set)
         timer.start()
+        has_ended = False
         catalogue = LiveCatalogue(self.settings, ahead_bytes_max=self.ahead_bytes_max)
         binder = Binder(
-            "shop",
-            TablePatterns((f"{self.database.name}.*",)),
-            ChangeEventSettings(),
+            self.connector,
+            self.settings.tables,
+            self.events,
             self._announce,
             catalogue=catalogue if self.has_catalogue else None,
             stored=[Decision.from_record(one.key, one.value) for one in stored],
             topic=KEPT,
         )
-        decoder = Decoder(binder, ChangeEventSettings())
+        decoder = Decoder(binder, self.events)
         source = ServerSource(self.settings, stop=stop)
-        waiting = list(waves)
-        before = len(self.changes())
         with closing(catalogue), closing(source):
             for batch in source.read(start):
                 output = decoder(batch)
                 self.records += output.records
-                done = len(self.changes()) - before
-                while waiting and done >= len(waves) - len(waiting):
-                    self.database.execute(*waiting.pop(0))
-                if done >= count and not waiting:
+                if not has_ended and is_done(output.records):
+                    has_ended = True
                     stop.set()
         timer.cancel()
         self.dropped = dict(decoder.dropped)
-        assert len(self.changes()) - before >= count, "not all rows came"
+        assert has_ended, "not all rows came"
         return output.checkpoint
 
     def _announce(self, topic: str, key: Any, value: Any) -> tuple[int, int]:
