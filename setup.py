@@ -19,6 +19,7 @@ COMPILED = [
     "cdc/capture/change_events.py",
     "cdc/capture/decoder.py",
     "cdc/capture/framing.py",
+    "cdc/capture/folds.py",
     "cdc/codec/partition.py",
     # In Cython alone, since it calls C functions by pointers; the plain form has a way without.
     "cdc/log/handover.pyx",

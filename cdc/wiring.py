@@ -312,7 +312,7 @@ def _decoder(
         given=given,
         topic=descriptions_topic(config.connector),
     )
-    return Decoder(binder, settings)
+    return Decoder(binder, settings, accept=config.source.accept)
 
 
 def _open_capture(

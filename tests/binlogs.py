@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import json
 import struct
+import threading
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import fastavro
 
+from cdc.capture.pieces import pieces
 from cdc.model import ID_HEADER, REVISION_HEADER, Record, Revision
 from cdc.patterns import TablePatterns
 from tests.forms_plugin import Capture
@@ -240,6 +242,21 @@ class Binlog:
         return self.add(16, struct.pack("<Q", xid))
 
 
+@dataclass(frozen=True)
+class Followed:
+    """What came of each batch, in order."""
+
+    outputs: Sequence[Any]
+
+    @property
+    def records(self) -> list[Record]:
+        return [record for output in self.outputs for record in output.records]
+
+    @property
+    def checkpoint(self) -> Any:
+        return self.outputs[-1].checkpoint
+
+
 @dataclass
 class Reading:
     """A decoder with all that it needs; keeps what it announced."""
@@ -248,6 +265,7 @@ class Reading:
     connector: str = "c"
     tables: tuple[str, ...] = ("shop.*",)
     options: Mapping[str, Any] = field(default_factory=dict)
+    accept: tuple[str, ...] = ()
     descriptions: Mapping[tuple[str, str], Any] = field(default_factory=dict)
     catalogue: Any = None
     stored: Sequence[Any] = ()
@@ -270,7 +288,9 @@ class Reading:
             given=self.descriptions,
             topic=self.topic,
         )
-        self.decoder = self.capture.decoder.Decoder(self.binder, settings, clock=lambda: 10**18)
+        self.decoder = self.capture.decoder.Decoder(
+            self.binder, settings, clock=lambda: 10**18, accept=self.accept
+        )
         self._parsed: dict[int, Any] = {}
 
     def _announce(self, topic: str, key_schema: Any, value_schema: Any) -> tuple[int, int]:
@@ -294,6 +314,19 @@ class Reading:
     def first(self, log: Binlog) -> Any:
         """Decode a whole binlog."""
         return self.read(log.data, self.start(log.flavor, log.file, log.begins_at))
+
+    def follow(self, data: bytes, start: Any, *, bytes_max: int = 1 << 22) -> Followed:
+        """Read as a source reads: in bounded batches, unfolded, each decoded for itself."""
+        outputs = []
+        unfolder = self.capture.unfolding.Unfolder(bytes_max, 1 << 30)
+        for batch in unfolder.unfold(self._batches(data, start, bytes_max), threading.Event()):
+            outputs.append(self.decoder(batch))
+        return Followed(outputs)
+
+    def _batches(self, data: bytes, start: Any, bytes_max: int) -> Iterator[Any]:
+        for _, events in pieces(io.BytesIO(data).read, bytes_max, lambda at, size: None):
+            yield self.capture.batch.EventBatch(events, start)
+            start = None
 
     def decoded(self, framed: bytes | None) -> Any:
         """Key or value as Python has it; checks that Avro would write it the same."""

@@ -27,6 +27,7 @@ MODULES = (
     "charsets", "types", "columns", "decimals", "description", "envelope", "json_binary", "plan",
     "settings", "statements", "decisions", "knowledge", "files", "framing", "gtid",
     "source_settings",
+    "folds", "unfolding",
 )  # fmt: skip
 
 
@@ -42,6 +43,7 @@ class Capture(SimpleNamespace):
     shapes: Any
     settings: Any
     description: Any
+    unfolding: Any
 
     def __repr__(self) -> str:
         return self.form

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cdc.capture.connection import Session
 from cdc.capture.dump import Dump, Place
 from cdc.capture.facts import read_facts
-from tests.binlogs import Reading
+from tests.binlogs import Followed, Reading
 from tests.forms_plugin import Capture
 from tests.reading import settings_for
 from tests.services_plugin import FreshDatabase
@@ -34,22 +34,29 @@ class Written:
         reading, output = self.decoded(capture, table)
         return [reading.decoded(record.value)["after"] for record in output.records]
 
-    def decoded(self, capture: Capture, table: str) -> tuple[Reading, Any]:
-        """The table's records and the checkpoint after them, and what reads their values."""
-        reading = Reading(capture, tables=(f"{self.database}.{table}",))
-        output = reading.read(self.events, reading.start(self.flavor, self.file, self.pos))
-        return reading, output
+    def decoded(
+        self, capture: Capture, table: str, *, bytes_max: int = 1 << 22, **settings: Any
+    ) -> tuple[Reading, Followed]:
+        """The table's records and the checkpoints after them, and what reads their values."""
+        reading = Reading(capture, tables=(f"{self.database}.{table}",), **settings)
+        start = reading.start(self.flavor, self.file, self.pos)
+        return reading, reading.follow(self.events, start, bytes_max=bytes_max)
 
 
-def write(database: FreshDatabase, *statements: str) -> Written:
-    """Run the statements; what the binlog says of them, read as a replica reads it."""
+def write(database: FreshDatabase, *statements: str | Callable[[], object]) -> Written:
+    """Run the statements; what the binlog says of them, read as a replica reads it.
+
+    A function among them may do something else at its turn, in a session of its own, say."""
     flavor = database.server.flavor
     relaxed = "set time_zone = '+00:00', sql_mode = ''"
     with database.connect(init_command=relaxed) as connection, connection.cursor() as cursor:
         cursor.execute(f"show {'binary log' if flavor == 'mysql' else 'master'} status")
         file, pos = (cursor.fetchone() or ("", 0))[:2]
         for statement in statements:
-            cursor.execute(statement)
+            if isinstance(statement, str):
+                cursor.execute(statement)
+            else:
+                statement()
     settings = settings_for(database.server.address, f"{database.name}.*")
     with Session(settings) as session:
         facts = read_facts(session)

@@ -14,3 +14,8 @@ class EventBatch:
     events: bytes
     start: Checkpoint | None = None
     """Set on the first batch of a reading: where the events begin."""
+    outer: bytes = b""
+    """Header of the event that these ones come out of: all of them stand at its place. Empty for
+    events as they were read."""
+    is_sealed: bool = False
+    """With `outer`: whether the events have checksums."""

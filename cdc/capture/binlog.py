@@ -20,6 +20,9 @@ QUERY: Final = 2
 STOP: Final = 3
 ROTATE: Final = 4
 INTVAR: Final = 5
+APPEND_BLOCK: Final = 9
+"""More of the file that a LOAD DATA in statement format reads."""
+DELETE_FILE: Final = 11
 RAND: Final = 13
 USER_VAR: Final = 14
 FORMAT_DESCRIPTION: Final = 15
@@ -75,8 +78,9 @@ WITHOUT_ROW_CHANGES: Final = frozenset(
         INTVAR,
         RAND,
         USER_VAR,
+        APPEND_BLOCK,
+        DELETE_FILE,
         BEGIN_LOAD_QUERY,
-        EXECUTE_LOAD_QUERY,
         IGNORABLE,
         PREVIOUS_GTIDS,
         TRANSACTION_CONTEXT,

@@ -16,6 +16,7 @@ import struct
 import time
 import zlib
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
 
 import cython
@@ -31,6 +32,7 @@ from cdc.capture.lineage import POSITION_MAX
 from cdc.capture.partial_update import ordinary_update
 from cdc.capture.schema_changes import Said
 from cdc.capture.shapes import parse_table_map, table_of
+from cdc.capture.xa import xa_prepare, xa_statement
 from cdc.errors import DecodeError
 from cdc.model import Output, Record
 
@@ -60,6 +62,15 @@ HEARTBEAT_V2 = cython.declare(cython.int, binlog.HEARTBEAT_V2)
 ROWS_QUERY = cython.declare(cython.int, binlog.ROWS_QUERY)
 GTID = cython.declare(cython.int, binlog.GTID)
 ANONYMOUS_GTID = cython.declare(cython.int, binlog.ANONYMOUS_GTID)
+XA_PREPARE = cython.declare(cython.int, binlog.XA_PREPARE)
+TRANSACTION_PAYLOAD = cython.declare(cython.int, binlog.TRANSACTION_PAYLOAD)
+NO_ROWS_FOLLOW = cython.declare(
+    cython.int,
+    # Those of a prepared transaction come where it is committed.
+    binlog.MARIADB_GTID_STANDALONE
+    | binlog.MARIADB_GTID_PREPARED_XA
+    | binlog.MARIADB_GTID_COMPLETED_XA,
+)
 GTID_TAGGED = cython.declare(cython.int, binlog.GTID_TAGGED)
 PARTIAL_UPDATE_ROWS = cython.declare(cython.int, binlog.PARTIAL_UPDATE_ROWS)
 QUERY_COMPRESSED = cython.declare(cython.int, binlog.MARIADB_QUERY_COMPRESSED)
@@ -77,6 +88,8 @@ COMMIT_MICROS_MAX = cython.declare(cython.longlong, ((1 << 63) - 1) // 1000)
 FORMAT_DESCRIPTION_BYTES_MIN = binlog.HEADER_BYTES + 2 + 50 + 4 + 1 + 1 + binlog.CHECKSUM_BYTES
 FILE_NAME_MAX = 512
 """The servers' own bound."""
+LOAD_QUERY_HEAD_BYTES = 26
+STATEMENT_SHOWN_MAX = 100
 DUMMY_TABLE_ID = cython.declare(cython.longlong, 0xFFFFFF)
 
 
@@ -119,9 +132,22 @@ class Decoder:
     last_id: cython.longlong
     last_bound: BoundTable
 
-    def __init__(self, binder: Any, settings: Any, clock: object = time.time_ns) -> None:
+    is_inside: cython.bint
+    """The events come out of another one: all stand at its place."""
+    accept: frozenset[str]
+
+    def __init__(
+        self,
+        binder: Any,
+        settings: Any,
+        clock: object = time.time_ns,
+        accept: Collection[str] = (),
+    ) -> None:
+        """`accept` names what else would stop (`source.accept`): it is counted instead."""
         self.binder = binder
         self.clock = clock
+        self.accept = frozenset(accept)
+        self.is_inside = False
         self.skipped = settings.skipped_operations
         self.reads_statements = bool(settings.include_query or settings.context_keys)
         self.heartbeat_nanos = settings.heartbeat_interval_ms * 1_000_000
@@ -149,7 +175,10 @@ class Decoder:
         self.now_millis = now_nanos // 1_000_000
         self.changes.begin_block(now_nanos)
         try:
-            self._events(batch.events)
+            if batch.outer:
+                self._come_out(batch)
+            else:
+                self._events(batch.events)
         except DecodeError as error:
             if self._place() in error.message:
                 raise
@@ -257,6 +286,21 @@ class Decoder:
             " mysqlbinlog --verify-binlog-checksum",
         )
 
+    def _come_out(self, batch: EventBatch) -> None:
+        """Events of a payload, or rows of a prepared transaction where it is committed."""
+        seconds, kind, _, size, log_position, flags = struct.unpack("<IBIIIH", batch.outer)
+        self._locate(kind, flags, size, log_position)
+        self.server_seconds = seconds
+        if kind != TRANSACTION_PAYLOAD and not self.transaction.has_begun:
+            self._open_if_unnamed()
+            self._enter()
+        checksummed, self.checksummed = self.checksummed, batch.is_sealed
+        self.is_inside = True
+        try:
+            self._events(batch.events)
+        finally:
+            self.is_inside, self.checksummed = False, checksummed
+
     @cython.cfunc
     @cython.exceptval(-1)
     def _events(self, events: bytes) -> cython.int:
@@ -283,7 +327,19 @@ class Decoder:
             if size < HEADER_BYTES or size > total - at:
                 raise self._damaged(f"an event claims {size} bytes, {total - at} are there")
             end = at + size
-            self._locate(kind, flags, size, log_position)
+            if not self.is_inside:
+                self._locate(kind, flags, size, log_position)
+            elif kind in (
+                ROTATE,
+                FORMAT_DESCRIPTION,
+                HEARTBEAT,
+                HEARTBEAT_V2,
+                GTID,
+                ANONYMOUS_GTID,
+                GTID_TAGGED,
+                MARIADB_GTID,
+            ):
+                raise self._damaged(f"{binlog.name_of(kind)} stands inside a transaction")
             if kind == FORMAT_DESCRIPTION:
                 self._format_description(events, at, end)
             elif not self.described and kind == ROTATE and size >= 31:
@@ -301,7 +357,7 @@ class Decoder:
                 ):
                     raise self._damaged(f"the checksum of {binlog.name_of(kind)} is wrong")
             # A dump repeats the file's description, which is as old as the file.
-            if not flags & ARTIFICIAL_FLAG and kind not in (
+            if not (self.is_inside or flags & ARTIFICIAL_FLAG) and kind not in (
                 FORMAT_DESCRIPTION,
                 HEARTBEAT,
                 HEARTBEAT_V2,
@@ -381,17 +437,14 @@ class Decoder:
         elif kind in (ROWS_QUERY, ANNOTATE_ROWS):
             if self.reads_statements:
                 self._statement_text(events, at if kind == ANNOTATE_ROWS else at + 1, end)
+        elif kind == XA_PREPARE:
+            self._xa_prepare(events[at:end])
+        elif kind == binlog.EXECUTE_LOAD_QUERY:
+            self._load_as_text(events[at:end])
         elif kind == binlog.INCIDENT:
-            raise DecodeError(
-                f"the source reports an INCIDENT at {self._place()}: it lost changes itself",
-                hint="compare the tables with their source of truth, then begin after this place",
-            )
+            self._incident()
         elif kind not in binlog.WITHOUT_ROW_CHANGES and not flags & binlog.IGNORABLE_FLAG:
-            raise DecodeError(
-                f"{binlog.name_of(kind)} at {self._place()} can't be read by this version of cdc",
-                hint="switch off at the source what writes it (compression, tagged GTIDs, partial"
-                " JSON), or begin after this place",
-            )
+            self._unknown(kind)
         return 0
 
     def _statement_text(self, events: bytes, at: int, end: int) -> None:
@@ -489,6 +542,8 @@ class Decoder:
             raise self._damaged(f"a GTID event with {gtid} can't be")
         self._refuse_nested()
         self.transaction.open_source(gtid.source, gtid.number, self.event_position)
+        if self.is_waiting:
+            self._opened()
         self.transaction.commit_micros = gtid.commit_micros
 
     @cython.cfunc
@@ -511,21 +566,13 @@ class Decoder:
         )
         if data[at + 7] > 0x7F:
             raise self._damaged("a GTID event has a number of more than 63 bits")
-        if flags & (binlog.MARIADB_GTID_PREPARED_XA | binlog.MARIADB_GTID_COMPLETED_XA):
-            raise self._xa()
         self._refuse_nested()
         self.transaction.open_domain(_uint(data, at + 8, 4), server_id, number, self.event_position)
         if self.is_waiting:
             self._opened()
-        if not flags & binlog.MARIADB_GTID_STANDALONE:
+        if not flags & NO_ROWS_FOLLOW:
             self._enter()
         return 0
-
-    def _xa(self) -> DecodeError:
-        return DecodeError(
-            f"an XA transaction at {self._place()} can't be read by this version of cdc",
-            hint="leave XA out on the source, or begin after this place",
-        )
 
     @cython.cfunc
     @cython.exceptval(-1)
@@ -580,32 +627,43 @@ class Decoder:
         text_at = database_at + data[at + 8] + 1
         if text_at > end:
             raise self._damaged("a QUERY event is too short")
-        if not self.transaction.is_open:  # of a server that gives no GTID, not even an anonymous
-            self._open_anonymous()
+        self._open_if_unnamed()
         if end - text_at == 5 and events[text_at:end] == b"BEGIN":
             if self.is_mysql:
                 self.transaction.thread = _uint(data, at, 4)
             if not self.transaction.has_begun:
                 self._enter()
             return 0
-        self._statement(
-            events[text_at:end].decode("utf-8", "replace"),
-            events[database_at : text_at - 1].decode("utf-8", "replace"),
-            server_id,
-        )
+        text = events[text_at:end].decode("utf-8", "replace")
+        database = events[database_at : text_at - 1].decode("utf-8", "replace")
+        kind = statements.kind_of(text)
+        if kind == statements.XA:
+            self._xa(text, _uint(data, at, 4))
+        else:
+            self._statement(kind, text, database, server_id)
         return 0
 
-    def _statement(self, text: str, database: str, server_id: int) -> None:
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def _open_if_unnamed(self) -> cython.int:
+        """Of a server that gives no GTID, not even an anonymous one, a statement opens it."""
+        if not self.transaction.is_open:
+            self._open_anonymous()
+        return 0
+
+    def _statement(self, kind: str, text: str, database: str, server_id: int) -> None:
         """COMMIT and the like, DDL, and DML that should have been rows."""
-        kind = statements.kind_of(text)
-        if kind == statements.COMMIT or kind == statements.ROLLBACK:
+        if kind == statements.COMMIT:
             self._commit()
+        elif kind == statements.ROLLBACK or kind == statements.ROLLBACK_TO:
+            if self.transaction.ordinal:
+                self._undone(text, database)
+            if kind == statements.ROLLBACK:
+                self._commit()
         elif kind == statements.SAVEPOINT:
             pass
         elif kind == statements.ROWS:
             self._rows_as_text(text, database)
-        elif kind == statements.XA:
-            raise self._xa()
         else:
             if kind == statements.TRUNCATE:
                 self._truncate(statements.truncated_table(text, database), server_id)
@@ -614,20 +672,86 @@ class Decoder:
             if not self.transaction.has_begun:
                 self._commit()
 
+    def _undone(self, text: str, database: str) -> None:
+        self._accept_or_stop(
+            "rolled_back_rows",
+            database,
+            f"{text[:STATEMENT_SHOWN_MAX]} of a transaction with rows at {self._place()}: rows that"
+            " didn't stay may have been published",
+            "a session made temporary tables or changed tables without transactions in it, under a"
+            " binlog_format other than ROW; begin after this place and compare its tables",
+        )
+
+    def _xa(self, text: str, thread: int) -> None:
+        """XA statements; the rows between START and END come only where they count."""
+        verb, xid = xa_statement(text) or ("", None)
+        if verb == "START":
+            self.transaction.thread = thread if self.is_mysql else 0
+            if not self.transaction.has_begun:
+                self._enter()
+        elif verb == "COMMIT":
+            if not self.transaction.has_begun:
+                self._accept_or_stop(
+                    "prepared_before_start",
+                    "",
+                    f"XA COMMIT of {xid} at {self._place()}: its rows came with its XA PREPARE,"
+                    " before the place where this reading began",
+                    "begin before its XA PREPARE, or compare the tables that it changed",
+                )
+            self._commit()
+            self.transaction.resolve(str(xid))
+        elif verb == "ROLLBACK":
+            self._commit()
+            self.transaction.resolve(str(xid))
+        elif verb != "END":
+            raise self._damaged(f"the statement {text[:STATEMENT_SHOWN_MAX]!r} can't be read")
+
+    def _xa_prepare(self, body: bytes) -> None:
+        """In one phase it is a commit; else what comes of it is open until XA COMMIT."""
+        try:
+            is_one_phase, xid = xa_prepare(body)
+        except ValueError as error:
+            raise self._damaged(f"an XA_PREPARE event can't be read: {error}") from error
+        if is_one_phase:
+            self._commit()
+        elif self.transaction.has_begun:
+            raise self._damaged(f"XA_PREPARE of {xid} stands inside another transaction")
+        else:
+            self.transaction.prepare(str(xid))
+
+    def _load_as_text(self, body: bytes) -> None:
+        """LOAD DATA in statement format: a QUERY with more in front of its variables."""
+        if len(body) < LOAD_QUERY_HEAD_BYTES:
+            raise self._damaged("an EXECUTE_LOAD_QUERY event is too short")
+        database_at = LOAD_QUERY_HEAD_BYTES + int.from_bytes(body[11:13], "little")
+        text_at = database_at + body[8] + 1
+        database = body[database_at : text_at - 1].decode("utf-8", "replace")
+        self._rows_as_text(body[text_at:].decode("utf-8", "replace"), database)
+
     def _rows_as_text(self, text: str, database: str) -> None:
         """DML in statement format: its rows can't be known."""
         # The session's database isn't always the table's: names in front of dots count as well.
         named = {database, *statements.databases_in(text)}
         if not any(map(self.binder.captures_database, named)):
             self.dropped[database, "statement outside the captured databases"] += 1
-            if not self.transaction.has_begun:
-                self._commit()
-            return
-        raise DecodeError(
-            f"a session wrote {text.split(None, 1)[0].upper()} as a statement, not as rows, at"
-            f" {self._place()} in database {database}",
-            hint="SET PERSIST binlog_format=ROW and forbid sessions to change it; the rows of this"
-            " statement are not in the binlog: begin after this place and reconcile the tables",
+        else:
+            self._accept_or_stop(
+                "statement_rows",
+                database,
+                f"a session wrote {(text.split(None, 1) or [''])[0].upper()} as a statement, not"
+                f" as rows, at {self._place()} in database {database}",
+                "SET PERSIST binlog_format=ROW and forbid sessions to change it; the rows of this"
+                " statement are not in the binlog: begin after this place and compare the tables",
+            )
+        if not self.transaction.has_begun:
+            self._commit()
+
+    def _incident(self) -> None:
+        self._accept_or_stop(
+            "incident",
+            "",
+            f"the source reports an INCIDENT at {self._place()}: it lost changes itself",
+            "compare the tables with their source of truth, then begin after this place",
         )
 
     def _definition(self, text: str, database: str, server_id: int) -> None:
@@ -646,6 +770,23 @@ class Decoder:
         )
         self._forget(self.binder.statement(said, self.flavor, self._where()))
         self._add_records()
+
+    def _unknown(self, kind: int) -> None:
+        self._accept_or_stop(
+            "unknown_events",
+            "",
+            f"{binlog.name_of(kind)} at {self._place()} can't be read by this version of cdc, and"
+            " its server says that it must not be ignored",
+            "take a newer version, or begin after this place",
+        )
+
+    def _accept_or_stop(self, name: str, table: str, message: str, hint: str) -> None:
+        """Changes that can't be published: never passed in silence."""
+        if name not in self.accept:
+            raise DecodeError(
+                message, hint=f"{hint}; to go on without these changes: source.accept: [{name}]"
+            )
+        self.dropped[table, f"{name} is in source.accept"] += 1
 
     def _truncate(self, names: Any, server_id: int) -> None:
         """An event with neither key nor rows for a captured table."""

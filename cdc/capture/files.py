@@ -12,9 +12,10 @@ from typing import BinaryIO
 from cdc.capture import binlog
 from cdc.capture.batch import EventBatch
 from cdc.capture.checkpoint import Checkpoint, Flavor
-from cdc.capture.framing import whole_events_end
+from cdc.capture.pieces import EndsInside, pieces
 from cdc.capture.scan import Scan
 from cdc.capture.source_settings import BATCH_BYTES_MAX, EVENT_BYTES_MAX, StartAt
+from cdc.capture.unfolding import Unfolder
 from cdc.errors import DecodeError, PositionLost, SourceError
 
 FIRST_POS = 4
@@ -40,6 +41,11 @@ class FilesSource:
 
     def read(self, after: Checkpoint | None) -> Iterator[EventBatch]:
         """Batches from just after the checkpoint, else from the start; ends with the last file."""
+        unfolder = Unfolder(self._batch_bytes_max, self._event_bytes_max)
+        return unfolder.unfold(self._read(after), self._stop)
+
+    def _read(self, after: Checkpoint | None) -> Iterator[EventBatch]:
+        """The events as they stand in the files."""
         start: Checkpoint | None = after or self._first_checkpoint()
         assert start is not None
         index = self._index_of(start.file)
@@ -105,27 +111,22 @@ class FilesSource:
                 hint="is this the whole file?",
             )
         file.seek(pos)
-        rest = b""
-        wanted = self._batch_bytes_max
-        while data := file.read(max(wanted - len(rest), 1)):
-            rest += data
-            end = whole_events_end(rest, wanted)
-            if end > 0:
-                yield rest[:end]
-                rest = rest[end:]
-                pos += end
-                wanted = self._batch_bytes_max
-            elif end < 0:
-                wanted = self._size_of_large(path, pos, -end)
-        if rest:
+
+        def allow(at: int, event_bytes: int) -> None:
+            self._check_large(path, pos + at, event_bytes)
+
+        try:
+            for _, events in pieces(file.read, self._batch_bytes_max, allow):
+                yield events
+        except EndsInside as error:
             raise DecodeError(
-                f"the binlog {path} ends inside an event that begins at {pos}",
+                f"the binlog {path} ends inside an event that begins at {pos + error.at}",
                 hint="is it still being written, or was it copied in part? read the live server,"
                 " or copy the file whole",
-            )
+            ) from error
 
-    def _size_of_large(self, path: Path, pos: int, size: int) -> int:
-        """How much to read for an event that is larger than a batch."""
+    def _check_large(self, path: Path, pos: int, size: int) -> None:
+        """Refuse an event that is larger than a batch if it can't be, or mustn't."""
         if size < binlog.HEADER_BYTES:
             raise DecodeError(
                 f"the binlog {path} is damaged at {pos}: an event claims {size} bytes",
@@ -137,7 +138,6 @@ class FilesSource:
                 f" {self._event_bytes_max} (event_bytes_max)",
                 hint="is the file damaged? else raise the bound, and the memory that goes with it",
             )
-        return max(size, self._batch_bytes_max)
 
 
 def _opened(path: Path) -> BinaryIO:

@@ -11,6 +11,7 @@ from cdc.capture.connection import Session
 from cdc.capture.dump import Dump
 from cdc.capture.opening import opening
 from cdc.capture.source_settings import ServerSettings
+from cdc.capture.unfolding import Unfolder
 
 
 class ServerSource:
@@ -35,6 +36,12 @@ class ServerSource:
 
         Raises Unreachable when the link is lost: read again from the last committed checkpoint.
         Raises SourceError and PositionLost for what only people can mend."""
+        settings = self._settings
+        unfolder = Unfolder(settings.batch_bytes_max, settings.event_bytes_max)
+        return unfolder.unfold(self._read(after), self._stop)
+
+    def _read(self, after: Checkpoint | None) -> Iterator[EventBatch]:
+        """The events as the server sends them."""
         self.close()
         session = self._session = Session(self._settings)
         try:

@@ -8,6 +8,7 @@ from typing import Final
 BEGIN: Final = "begin"
 COMMIT: Final = "commit"
 ROLLBACK: Final = "rollback"
+ROLLBACK_TO: Final = "rollback to"
 SAVEPOINT: Final = "savepoint"
 TRUNCATE: Final = "truncate"
 ROWS: Final = "rows"
@@ -20,11 +21,17 @@ _FIRST_WORD = re.compile(r"(?:/\*!\d*\s*)?([A-Za-z_]+)")
 _KINDS = {
     "BEGIN": BEGIN, "COMMIT": COMMIT, "SAVEPOINT": SAVEPOINT, "RELEASE": SAVEPOINT, "XA": XA,
     "INSERT": ROWS, "UPDATE": ROWS, "DELETE": ROWS, "REPLACE": ROWS, "LOAD": ROWS, "WITH": ROWS,
-    "TRUNCATE": TRUNCATE,
+    # As servers write the call of a function that changes rows.
+    "SELECT": ROWS, "DO": ROWS, "CALL": ROWS, "TRUNCATE": TRUNCATE,
 }  # fmt: skip
 _NAME = r"(?:`((?:[^`]|``)+)`|([\w$]+))"
 _TRUNCATED = re.compile(rf"TRUNCATE\s+(?:TABLE\s+)?{_NAME}(?:\s*\.\s*{_NAME})?", re.IGNORECASE)
 _BEFORE_DOT = re.compile(rf"{_NAME}\s*\.")
+_CREATE_TABLE = re.compile(r"CREATE\s+(?:OR\s+REPLACE\s+)?TABLE\b", re.IGNORECASE)
+_QUOTED = re.compile(
+    r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`|/\*.*?\*/""", re.DOTALL
+)
+_SELECT = re.compile(r"\bSELECT\b", re.IGNORECASE)
 _ROLLBACK_TO = re.compile(r"ROLLBACK\s+(WORK\s+)?TO\b", re.IGNORECASE)
 
 
@@ -38,7 +45,9 @@ def kind_of(text: str) -> str:
     word = _FIRST_WORD.match(text)
     first = word.group(1).upper() if word else ""
     if first == "ROLLBACK":
-        return SAVEPOINT if _ROLLBACK_TO.match(text) else ROLLBACK
+        return ROLLBACK_TO if _ROLLBACK_TO.match(text) else ROLLBACK
+    if first == "CREATE" and _CREATE_TABLE.match(text) and _SELECT.search(_QUOTED.sub("", text)):
+        return ROWS  # in row format the rows come as rows, the statement without SELECT
     return _KINDS.get(first, OTHER)
 
 

@@ -28,6 +28,7 @@ cdef class Transaction:
     cdef long long run_last
     cdef long long number
     cdef bint has_gtid
+    cdef dict prepared
     cdef long long domain
     cdef long long server_id
     cdef bint has_domain_run

@@ -13,6 +13,7 @@ from typing import Any
 import cython
 
 from cdc.capture.executed import Executed
+from cdc.errors import DecodeError
 
 if cython.compiled:
     from cython.cimports.cdc.capture.avro_out import Out
@@ -22,6 +23,8 @@ else:
     from cdc.capture.avro_out import Out
 
 UUID_BYTES = 16
+PREPARED_MAX = 100_000
+"""XA transactions that are prepared at once."""
 
 
 @cython.cclass
@@ -51,6 +54,8 @@ class Transaction:
         self.commit_micros = self.thread = 0
         self.ordinal = self.skip_until = 0
         self.has_gtid = self.has_domain_run = False
+        self.prepared: dict[str, tuple[str, int]] = {}
+        """Names of XA transactions → source and number of what is prepared."""
         self.run_source = ""
         self.run_first = self.run_last = 0
         self.run_domain = self.run_server_id = self.run_number = 0
@@ -174,6 +179,26 @@ class Transaction:
             self.run_source = self.source
             self.run_first = self.run_last = self.number
         return 0
+
+    def prepare(self, xid: str) -> None:
+        """The open transaction is prepared: done with for now, but processed only by `resolve`.
+
+        Until then its GTID is left out, so that a server sends it again after a restart."""
+        if self.is_mysql and self.has_gtid:
+            if len(self.prepared) >= PREPARED_MAX:
+                raise DecodeError(
+                    f"more than {PREPARED_MAX} XA transactions are prepared (PREPARED_MAX)",
+                    hint="commit or roll them back at the source: XA RECOVER lists them",
+                )
+            self.prepared[xid] = (self.source, self.number)
+            self.has_gtid = False
+        self.commit()
+
+    def resolve(self, xid: str) -> None:
+        """A prepared transaction was committed or rolled back."""
+        if xid in self.prepared:
+            source, number = self.prepared.pop(xid)
+            self.executed.add(source, number, number)
 
     @cython.cfunc
     @cython.exceptval(-1)

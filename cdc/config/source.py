@@ -42,6 +42,15 @@ def _check_start(text: str) -> str:
     return text
 
 
+Accepted = Literal[
+    "row_image_not_full",
+    "row_metadata_not_full",
+    "statement_rows",
+    "rolled_back_rows",
+    "prepared_before_start",
+    "incident",
+    "unknown_events",
+]
 TablePattern = Annotated[str, AfterValidator(check_table_pattern)]
 Start = Annotated[str, AfterValidator(_check_start)]
 
@@ -49,8 +58,9 @@ Start = Annotated[str, AfterValidator(_check_start)]
 class _AnySource(Section):
     tables: Annotated[tuple[TablePattern, ...], Field(min_length=1)]
     """What is captured: `database.table`, with `*` and `?`."""
-    accept: tuple[Literal["row_image_not_full", "row_metadata_not_full"], ...] = ()
-    """Server settings that are refused unless they are named here."""
+    accept: tuple[Accepted, ...] = ()
+    """What stops the connector unless it is named here: server settings; events whose changes
+    can't be published, which are then counted as dropped."""
 
     @property
     def patterns(self) -> TablePatterns:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterator
+import re
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from cdc.capture.gtid import MysqlGtidSet
+from cdc.capture.server import ServerSource
 from cdc.errors import DecodeError
-from tests.binlogs import id_of
+from cdc.services import MySQLServer
+from tests.binlogs import Reading, id_of
 from tests.forms_plugin import Capture
-from tests.services_plugin import FreshDatabase
+from tests.reading import SECONDS_MAX, settings_for
+from tests.services_plugin import FreshDatabase, fresh_database
 from tests.written import select, write
 
 # Partial JSON updates
@@ -195,3 +203,313 @@ def test_compressed_rows_and_statements_are_read_as_they_were_written(
         ("t", None, None),
     ]
     assert written.changes(capture, "wide") == [{"id": 1} | {f"c{i}": 0 for i in range(300)}]
+
+
+# Compressed transactions
+
+
+@pytest.mark.parametrize("bytes_max", [500, 1 << 22])
+def test_compressed_transactions_are_read_as_they_would_be_without(
+    capture: Capture, mysql_database: FreshDatabase, bytes_max: int
+) -> None:
+    mysql_database.execute("create table t (id int primary key, v longtext)")
+    changes = [
+        "insert into t values (1, repeat('one', 1000)), (2, 'two')",
+        "begin",
+        *(f"insert into t values ({n}, repeat('x', 2000))" for n in range(10, 30)),
+        "commit",
+        "update t set v = concat(v, '!') where id > 9",
+        "delete from t where id < 15",
+    ]
+    written = write(mysql_database, "set binlog_transaction_compression = on", *changes)
+    assert event_kinds(written.events).count(40) == 4
+    reading, followed = written.decoded(capture, "t", bytes_max=bytes_max)
+    mysql_database.execute("truncate table t")
+    plain = write(mysql_database, *changes)
+    plain_reading, expected = plain.decoded(capture, "t")
+    assert 40 not in event_kinds(plain.events)
+
+    def changed(reading: Reading, output: Any) -> list[Any]:
+        events = [reading.decoded(record.value) for record in output.records]
+        return [
+            event and (event["op"], event["before"], event["after"], event["source"]["row"])
+            for event in events
+        ]
+
+    assert changed(reading, followed) == changed(plain_reading, expected)
+    if bytes_max == 500:
+        assert len(followed.outputs) > 20
+
+
+# XA
+
+
+@pytest.fixture(params=["mysql", "mariadb"])
+def database(request: pytest.FixtureRequest) -> Iterator[FreshDatabase]:
+    """Of each server, with a table."""
+    with fresh_database(request.getfixturevalue(f"{request.param}_server")) as database:
+        database.execute("create table t (id int primary key)")
+        yield database
+
+
+def ids_of(reading: Reading, output: Any) -> list[int]:
+    return [reading.decoded(record.value)["after"]["id"] for record in output.records]
+
+
+@pytest.mark.parametrize("bytes_max", [100, 1 << 22])
+@pytest.mark.parametrize("is_compressed", [False, True])
+def test_xa_transactions_count_where_they_are_committed(
+    capture: Capture, database: FreshDatabase, bytes_max: int, is_compressed: bool
+) -> None:
+    is_mysql = database.server.flavor == "mysql"
+    compression = ["set binlog_transaction_compression = on"] * (is_compressed and is_mysql)
+
+    def session(*statements: str) -> Callable[[], object]:
+        return lambda: database.execute(*compression, *statements)
+
+    def insert(*numbers: int) -> list[str]:
+        return [f"insert into t values ({number})" for number in numbers]
+
+    written = write(
+        database,
+        session("xa start 'a'", *insert(1, 2), "xa end 'a'", "xa prepare 'a'"),
+        *insert(3),
+        session("xa start 'b', 'q', 7", *insert(4), "xa end 'b', 'q', 7", "xa prepare 'b', 'q', 7"),
+        session("xa start 'gone'", *insert(5), "xa end 'gone'", "xa prepare 'gone'"),
+        session("xa start 'none'", "xa end 'none'", "xa prepare 'none'", "xa commit 'none'"),
+        "xa rollback 'gone'",
+        session("xa start 'd'", *insert(6), "xa end 'd'", "xa commit 'd' one phase"),
+        "xa commit 'b', 'q', 7",
+        *insert(7),
+        "xa commit 'a'",
+    )
+    reading, followed = written.decoded(capture, "t", bytes_max=bytes_max)
+    assert ids_of(reading, followed) == [3, 6, 4, 7, 1, 2]
+    gtids = [reading.decoded(r.value)["source"]["gtid"] for r in followed.records]
+    assert len(set(gtids)) == 5
+    assert gtids == sorted(gtids, key=lambda gtid: [int(n) for n in re.findall(r"\d+$", gtid)])
+    assert len(gtids) == len(followed.records)
+    if is_mysql:
+        # Nothing is open any more: the set has no gap.
+        assert followed.checkpoint.gtid_set.count("-") == 5
+
+
+def decode_from(
+    reading: Reading, database: FreshDatabase, after: Any, count: int, *, begun: Any = None
+) -> tuple[list[int], Any]:
+    """Ids that come live behind a checkpoint, until there are so many; the last checkpoint."""
+    stop, found, checkpoint = threading.Event(), [], None
+    settings = settings_for(database.server.address, f"{database.name}.*")
+    timer = threading.Timer(SECONDS_MAX, stop.set)
+    timer.start()
+    try:
+        for batch in ServerSource(settings, stop=stop).read(after):
+            if batch.start is not None and begun is not None:
+                begun()
+            output = reading.decoder(batch)
+            found += ids_of(reading, output)
+            checkpoint = output.checkpoint
+            if len(found) >= count and not checkpoint.transaction:
+                stop.set()
+    finally:
+        timer.cancel()
+    return found, checkpoint
+
+
+def test_a_prepared_transaction_comes_again_after_a_restart(
+    capture: Capture, mysql_database: FreshDatabase
+) -> None:
+    """The server sends what isn't in the set, though it lies before what is."""
+    mysql_database.execute("create table t (id int primary key)")
+
+    def prepare() -> None:
+        mysql_database.execute(
+            "xa start 'r'", "insert into t values (1)", "insert into t values (2)", "xa end 'r'",
+            "xa prepare 'r'",
+        )  # fmt: skip
+        mysql_database.execute("insert into t values (3)", "insert into t values (4)")
+
+    reading = Reading(capture, tables=(f"{mysql_database.name}.t",))
+    found, checkpoint = decode_from(reading, mysql_database, None, 2, begun=prepare)
+    assert found == [3, 4]
+    mysql_database.execute("insert into t values (5)", "xa commit 'r'", "insert into t values (6)")
+    again = Reading(capture, tables=(f"{mysql_database.name}.t",))
+    found, after = decode_from(again, mysql_database, checkpoint, 4)
+    assert found == [5, 1, 2, 6]
+    done = MysqlGtidSet.parse(after.gtid_set)
+    assert done.contains(MysqlGtidSet.parse(checkpoint.gtid_set))
+    assert done.count() == MysqlGtidSet.parse(checkpoint.gtid_set).count() + 4
+
+
+def test_a_commit_whose_rows_lie_before_the_start_stops_with_its_name(
+    capture: Capture, mariadb_database: FreshDatabase
+) -> None:
+    mariadb_database.execute("create table t (id int primary key)")
+    mariadb_database.execute(
+        "xa start 'early'", "insert into t values (1)", "xa end 'early'", "xa prepare 'early'"
+    )
+    written = write(mariadb_database, "xa commit 'early'", "insert into t values (2)")
+    with pytest.raises(DecodeError, match="XA COMMIT of X'6561726c79'") as refused:
+        written.decoded(capture, "t")
+    assert "prepared_before_start" in refused.value.hint
+    reading, followed = written.decoded(capture, "t", accept=("prepared_before_start",))
+    assert ids_of(reading, followed) == [2]
+    assert sum(reading.decoder.dropped.values()) == 1
+
+
+# Rolled back on MariaDB
+
+
+@pytest.mark.parametrize("bytes_max", [100, 1 << 22])
+def test_what_mariadb_rolls_back_behind_what_it_has_written_does_not_count(
+    capture: Capture, mariadb_database: FreshDatabase, bytes_max: int
+) -> None:
+    mariadb_database.execute("create table t (id int primary key)")
+    mariadb_database.execute("create table other (id int primary key) engine=myisam")
+    written = write(
+        mariadb_database,
+        "begin", "create temporary table x (id int)", "insert into t values (1)", "rollback",
+        "begin", "insert into t values (2)", "savepoint a", "insert into t values (3)",
+        "insert into other values (1)", "insert into t values (4)", "rollback to a",
+        "insert into t values (5)", "commit",
+        "begin", "insert into t values (6)", "rollback",
+        "insert into t values (7)",
+    )  # fmt: skip
+    reading, followed = written.decoded(capture, "t", bytes_max=bytes_max)
+    assert ids_of(reading, followed) == [2, 5, 7]
+    assert [row[0] for row in select(mariadb_database, "select id from t order by id")] == [2, 5, 7]
+    assert b"ROLLBACK TO" in written.events
+    assert b"ROLLBACK" in written.events.replace(b"ROLLBACK TO", b"")
+
+
+# Statements instead of rows
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "insert into t select id + 100 from t",
+        "update t set id = id + 1000",
+        "delete from t",
+        "replace into t values (1)",
+        "create table made as select * from t",
+        "select changing(7)",
+        "load data local infile '{file}' into table t",
+    ],
+)
+def test_changes_written_as_statements_stop_with_their_place(
+    capture: Capture, database: FreshDatabase, statement: str, tmp_path: Path
+) -> None:
+    (tmp_path / "rows").write_text("50\n51\n")
+    database.execute(
+        "set global log_bin_trust_function_creators = 1", "set global local_infile = 1"
+    )
+    database.execute(
+        "create function changing(n int) returns int begin insert into t values (n); return n; end"
+    )
+    database.execute("insert into t values (1)")
+
+    def change() -> None:
+        with database.connect(local_infile=True) as connection, connection.cursor() as cursor:
+            cursor.execute("set binlog_format = statement")
+            cursor.execute(statement.format(file=tmp_path / "rows"))
+
+    written = write(database, change, "insert into t values (9999)")
+    with pytest.raises(DecodeError, match=rf"as a statement, not as rows, at {written.file}:\d+"):
+        written.decoded(capture, "t")
+    reading, followed = written.decoded(capture, "t", accept=("statement_rows",))
+    assert ids_of(reading, followed) == [9999]
+    assert sum(reading.decoder.dropped.values()) == 1
+
+
+def test_statements_outside_the_captured_databases_are_counted(
+    capture: Capture, database: FreshDatabase
+) -> None:
+    written = write(database, "set binlog_format = statement", "insert into t values (1)")
+    reading = Reading(capture, tables=("elsewhere.*",))
+    start = reading.start(written.flavor, written.file, written.pos)
+    assert reading.follow(written.events, start).records == []
+    assert sum(reading.decoder.dropped.values()) == 1
+
+
+# Without GTIDs, without checksums, large
+
+
+def test_a_server_without_gtids_and_checksums_is_read_as_any_other(
+    capture: Capture, start_mysql: Callable[..., MySQLServer]
+) -> None:
+    flags = ("--gtid-mode=OFF", "--enforce-gtid-consistency=OFF", "--binlog-checksum=NONE")
+    with fresh_database(start_mysql(*flags, "--max-allowed-packet=64M")) as database:
+        database.execute("create table t (id int primary key, v longblob)")
+        written = write(
+            database,
+            "insert into t values (1, repeat('x', 20000000))",
+            "set binlog_transaction_compression = on",
+            "insert into t values (2, repeat('y', 20000000))",
+            "update t set v = 'small' where id = 2",
+            "xa start 'a'", "insert into t values (3, 'xa')", "xa end 'a'", "xa prepare 'a'",
+            "set binlog_transaction_compression = off",
+            "insert into t values (4, 'four')",
+            "xa commit 'a'",
+        )  # fmt: skip
+        reading, followed = written.decoded(capture, "t")
+        values = [reading.decoded(record.value)["after"] for record in followed.records]
+        assert [(v["id"], len(v["v"]), v["v"][:1]) for v in values] == [
+            (1, 20_000_000, b"x"), (2, 20_000_000, b"y"), (2, 5, b"s"), (4, 4, b"f"), (3, 2, b"x"),
+        ]  # fmt: skip
+        sources = [reading.decoded(record.value)["source"] for record in followed.records]
+        assert {source["gtid"] for source in sources} == {None}
+        assert all(f"{written.file}:" in id_of(record) for record in followed.records)
+
+
+def test_a_row_of_20_mb_comes_whole(capture: Capture, mysql_database: FreshDatabase) -> None:
+    """Its event goes over several packets, whatever the size of a batch."""
+    mysql_database.execute("create table t (id int primary key, v longblob)")
+    written = write(
+        mysql_database, "insert into t values (1, concat(repeat('ab', 10000000), 'end'))"
+    )
+    (after,) = written.changes(capture, "t")
+    assert after["v"] == b"ab" * 10_000_000 + b"end"
+
+
+# Row images
+
+
+@pytest.mark.parametrize("kind", ["mysql", "mariadb"])
+def test_values_that_a_noblob_image_leaves_out_say_so(
+    capture: Capture, request: pytest.FixtureRequest, kind: str
+) -> None:
+    with fresh_database(request.getfixturevalue(f"{kind}_server")) as database:
+        database.execute("create table t (id int primary key, n int, v text, b blob)")
+        written = write(
+            database,
+            "set binlog_row_image = 'NOBLOB'",
+            "insert into t values (1, 1, 'text', 'blob')",
+            "update t set n = 2",
+            "update t set v = 'other'",
+        )
+        reading, output = written.decoded(capture, "t")
+        afters = [reading.decoded(record.value)["after"] for record in output.records]
+        gone = "__debezium_unavailable_value"
+        assert afters == [
+            {"id": 1, "n": 1, "v": "text", "b": b"blob"},
+            {"id": 1, "n": 2, "v": gone, "b": gone.encode()},
+            {"id": 1, "n": 2, "v": "other", "b": gone.encode()},
+        ]
+
+
+@pytest.mark.parametrize("kind", ["mysql", "mariadb"])
+def test_a_minimal_row_image_without_what_is_needed_stops(
+    capture: Capture, request: pytest.FixtureRequest, kind: str
+) -> None:
+    with fresh_database(request.getfixturevalue(f"{kind}_server")) as database:
+        database.execute("create table t (id int primary key, n int not null)")
+        written = write(
+            database,
+            "set binlog_row_image = 'MINIMAL'",
+            "insert into t values (1, 1)",
+            "update t set n = 2",
+        )
+        with pytest.raises(DecodeError, match="comes without its column") as refused:
+            written.decoded(capture, "t")
+        assert "binlog_row_image" in refused.value.hint
