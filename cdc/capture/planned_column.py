@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cdc.capture import opcodes
@@ -144,8 +144,7 @@ def _parameters(
 
 def _left_out(column: t.Column, settings: ChangeEventSettings, table: str) -> PlannedColumn:
     """A column of which only the length is read, so that nothing in it can stop the reader."""
-    as_bytes = replace(column, charset="binary") if column.charset else column
-    plain = ColumnPlan(table, column.name, form_of(as_bytes, None, settings))
+    plain = ColumnPlan(table, column.name, form_of(column, None, settings))
     field = Field(column.name, "null", nullable=True)
     return PlannedColumn(field, VeiledColumn(plain, opcodes.EXCLUDED), is_in_value=False)
 

@@ -51,20 +51,15 @@ def replaced_text(kind: int, value: bytes, decode: Any) -> str:
     parts: list[str] = []
     while value:
         try:
-            parts.append(_well_formed(decode(value)))
+            parts.append(decode(value))
             break
         except UnicodeDecodeError as error:
             if len(parts) > 2 * REPLACED_MAX:
                 parts.append("\ufffd")
                 break
-            parts += [_well_formed(decode(value[: error.start])), "\ufffd"]
+            parts += [decode(value[: error.start]), "\ufffd"]
             value = value[max(error.end, error.start + 1) :]
     return "".join(parts)
-
-
-def _well_formed(text: str) -> str:
-    """Text without lone surrogates, which UTF-8 can't hold."""
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def avro_long(value: int) -> bytes:

@@ -425,6 +425,24 @@ def test_a_hash_is_cut_to_the_columns_length_and_hashes_the_key_as_well(capture:
     assert reading.decoded(record.key) == {"pin": hashed}
 
 
+def test_a_masked_columns_default_is_not_in_the_schema(capture: Capture) -> None:
+    known = described(
+        capture, ("id", "int", None, False), ("pin", "varchar(10)", "0000", True),
+        ("n", "int", None, False),
+    )  # fmt: skip
+    for option in ("column.mask.with.3.chars", "column.mask.hash.v2.MD5.with.salt.s"):
+        reading, record = read_rows(
+            capture, SECRET, secret_row(None), {option: ".*pin"}, descriptions=known
+        )
+        assert value_field(reading, record, "pin")["default"] is None
+
+
+def test_asterisks_go_before_a_hash_whatever_their_order(capture: Capture) -> None:
+    masks = [("column.mask.with.3.chars", ".*pin"), ("column.mask.hash.MD5.with.salt.s", ".*pin")]
+    for ordered in (masks, masks[::-1]):
+        assert read_secret(capture, "1234", dict(ordered))["pin"] == "***"
+
+
 def test_an_error_in_a_masked_column_says_nothing_of_its_value(capture: Capture) -> None:
     options = {"column.mask.hash.v2.MD5.with.salt.s": ".*x"}
     with pytest.raises(DecodeError) as caught:
@@ -674,6 +692,10 @@ def test_allowed_keys_of_a_statements_comment_are_headers_of_its_rows_alone(
         records = list(reading.read(events[0] + events[1], reading.start()).records)
         for event in events[2:]:
             records += reading.read(event).records
+        whole = Reading(capture, options=options, ids=reading.ids).first(log).records
+        assert [r.headers[-2:] for r in records if not extended] == [
+            r.headers[-2:] for r in whole if not extended
+        ]
         for record, has_context in zip(records, [True, True, False, False], strict=True):
             headers = dict(record.headers)
             assert "secret" not in headers
