@@ -12,6 +12,9 @@ from cdc.model import Output
 from cdc.observe import StageMetrics
 from cdc.ports import Sink, Step
 
+SAMPLE_SECONDS = 1.0
+"""How often the values substituted and the tables undescribed are looked at."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
@@ -37,20 +40,39 @@ class Meter:
         checkpoint_text: Callable[[Any], str],
         dropped: Callable[[], Mapping[tuple[str, str], int]],
         written: Callable[[], None],
+        substituted: Callable[[], Mapping[tuple[str, str], int]] = dict,
+        undescribed: Callable[[], int] = int,
     ) -> None:
-        """`bytes_of` a batch; `dropped` so far, by (table, reason); `written` after each batch."""
+        """`bytes_of` a batch; `dropped` so far, by (table, reason); `written` after each batch;
+        values `substituted` so far, by (table, column); captured tables that are `undescribed`."""
         self._metrics = metrics
         self._step, self._sink = step, sink
         self._bytes_of, self._checkpoint_text, self._dropped = bytes_of, checkpoint_text, dropped
         self._written = written
         self._dropped_before: Counter[tuple[str, str]] = Counter()
         self._batches: deque[_Batch] = deque()
+        self._substituted, self._undescribed = substituted, undescribed
+        self._substituted_before: Mapping[tuple[str, str], int] = {}
+        self._sample_at = 0.0
 
     def step(self, batch: Any) -> Output[Any, Any]:
         begun = time.monotonic()
         output = self._step(batch)
         self._batches.append(_Batch(begun, self._bytes_of(batch), dict(self._dropped())))
+        if begun >= self._sample_at:
+            self._sample_at = begun + SAMPLE_SECONDS
+            self._sample()
         return output
+
+    def _sample(self) -> None:
+        """Note what takes a look at all tables; from the step's thread, which changes them."""
+        self._metrics.undescribed(self._undescribed())
+        counts = self._substituted()
+        for (table, column), count in counts.items():
+            more = count - self._substituted_before.get((table, column), 0)
+            if more:
+                self._metrics.substituted(table, column, more)
+        self._substituted_before = counts
 
     @property
     def sink(self) -> Sink[Any, Any]:

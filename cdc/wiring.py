@@ -359,8 +359,14 @@ def _open_capture(
         checkpoint_text=_checkpoint_text,
         dropped=lambda: decoder.dropped,
         written=alive,
+        **({} if is_reference else _looks(decoder)),
     )
     return Pipeline(_Held(source, opened), meter.step, Overlapped(meter.sink, ended, idle))
+
+
+def _looks(decoder: Decoder) -> dict[str, Any]:
+    """What the metrics look at now and then."""
+    return {"substituted": decoder.substitutions, "undescribed": lambda: decoder.undescribed}
 
 
 def _checkpoint_text(checkpoint: Checkpoint) -> str:

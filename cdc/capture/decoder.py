@@ -127,6 +127,7 @@ class Decoder:
     tables: dict[int, BoundTable]
     bound_by_map: dict[bytes, BoundTable]
     bound_by_name: dict[str, BoundTable]
+    substituted: Any
     last_map: bytes
     """Body and table id of the last TABLE_MAP: most transactions repeat it."""
     last_id: cython.longlong
@@ -156,6 +157,8 @@ class Decoder:
         self.transaction = Transaction(binder.connector)
         self.changes = ChangeEvents(binder, settings, self.transaction)
         self.is_started = False
+        self.substituted = Counter[tuple[str, str]]()
+        self.bound_by_map = {}
         self._forget_all()
         self.is_waiting = False
 
@@ -164,6 +167,11 @@ class Decoder:
         """(table, reason) → changes that were dropped by a named rule (invariant 2)."""
         counts: Counter[tuple[str, str]] = self.changes.dropped
         return counts
+
+    @property
+    def undescribed(self) -> int:
+        """Captured tables whose schemas are plain, since the catalogue isn't known of them."""
+        return len(self.binder.undescribed)
 
     def __call__(self, batch: EventBatch) -> Output[Record, Checkpoint]:
         """The change events of a batch and the checkpoint after them."""
@@ -213,12 +221,12 @@ class Decoder:
 
     def substitutions(self) -> dict[tuple[str, str], int]:
         """(table, column) → values that were substituted as documented (invariant 2)."""
-        counts: Counter[tuple[str, str]] = Counter()
         for bound in self.bound_by_map.values():
             for column in bound.plan.read_columns:
                 if column.substitutions:
-                    counts[bound.name, column.name] += column.substitutions
-        return dict(counts)  # compiled, a subclass of dict would be refused
+                    self.substituted[bound.name, column.name] += column.substitutions
+                    column.substitutions = 0  # the plan may be forgotten, the count may not
+        return dict(self.substituted)  # compiled, a subclass of dict would be refused
 
     def _start(self, start: Checkpoint) -> None:
         self.is_started = True
@@ -246,6 +254,7 @@ class Decoder:
 
     def _forget_all(self) -> None:
         """Nothing is known of any table."""
+        self.substitutions()
         self.bound_by_map = {}
         self.bound_by_name = {}
         self._forget_tables()
@@ -254,6 +263,7 @@ class Decoder:
         """Another description holds for these tables: their next TABLE_MAP binds them anew."""
         if names:
             gone = frozenset(names)
+            self.substitutions()
             kept = {body: one for body, one in self.bound_by_map.items() if one.name not in gone}
             self.bound_by_map = kept
             # Ids that a statement announced stay: its rows may follow.
@@ -840,6 +850,7 @@ class Decoder:
     def _bind(self, body: bytes) -> BoundTable:
         """A table whose TABLE_MAP was not seen before."""
         if len(self.bound_by_map) >= TABLE_MAPS_MAX:
+            self.substitutions()
             self.bound_by_map.clear()
         is_captured = self.binder.captures(*table_of(body))
         shape = parse_table_map(body, self.flavor, sizes_only=not is_captured)

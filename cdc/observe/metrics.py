@@ -14,7 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from cdc.observe.status import ProcessStatus, StageStatus, State
 
 RATE_SECONDS = 10
-DROP_LABELS_MAX = 1000  # pairs of table and reason in one process; the rest count as "other"
+LABELS_MAX = 1000  # pairs of table and reason or column in a stage; the rest count as "other"
 ERROR_TEXT_MAX = 2000
 SECONDS_BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
@@ -62,6 +62,15 @@ class _Families:
         self.batches = counter("batches", "Batches written, each with its checkpoint.")
         self.dropped = counter(
             "dropped", "Records dropped by a named rule or filter.", "table", "reason"
+        )
+        self.substituted = counter(
+            "substituted_values",
+            "Values that the format can't hold, written as documented.",
+            "table",
+            "column",
+        )
+        self.undescribed = gauge(
+            "undescribed_tables", "Captured tables of which the server's catalogue isn't known."
         )
         self.dead_letters = counter("dead_letters", "Records that could not go on.")
         self.errors = counter("errors", "Errors by kind.", "kind")
@@ -111,6 +120,7 @@ class StageMetrics:
         self._checkpoint = ""
         self._checkpoint_at: float | None = None
         self._queue_fill = 0.0
+        self._undescribed = 0
         self._records = self._bytes = self._batches = 0
         self._dropped = self._dead_letters = self._errors = self._retries = 0
         self._last_error = ""
@@ -127,11 +137,13 @@ class StageMetrics:
         self._retries_total = families.retries.labels(self.stage)
         self._batch_seconds = families.batch_seconds.labels(self.stage)
         self._drop_children: dict[tuple[str, str], Counter] = {}
+        self._substituted_children: dict[tuple[str, str], Counter] = {}
         read_at_scrape: tuple[tuple[Gauge, Callable[[], float | None]], ...] = (
             (families.lag_seconds, self.lag_seconds),
             (families.lag_records, lambda: self._lag_records),
             (families.checkpoint_age, self._checkpoint_age),
             (families.queue_fill, lambda: self._queue_fill),
+            (families.undescribed, lambda: self._undescribed),
             (families.connected, lambda: float(self._connected_since is not None)),
             (families.last_event, lambda: self._last_event),
         )
@@ -188,15 +200,28 @@ class StageMetrics:
 
     def dropped(self, table: str, reason: str, count: int = 1) -> None:
         """Records of a table or topic ended here, by the named rule or filter."""
-        # Invariant 7: labels come from table names, and a server may have any number.
-        key = (table, reason)
-        if key not in self._drop_children and len(self._drop_children) >= DROP_LABELS_MAX:
-            key = ("other", "other")
-        if key not in self._drop_children:
-            self._drop_children[key] = self._families.dropped.labels(self.stage, *key)
-        self._drop_children[key].inc(count)
+        self._child(self._drop_children, self._families.dropped, (table, reason)).inc(count)
         with self._lock:
             self._dropped += count
+
+    def substituted(self, table: str, column: str, count: int) -> None:
+        """Values of a column were written in another way than they are (invariant 2)."""
+        children = self._substituted_children
+        self._child(children, self._families.substituted, (table, column)).inc(count)
+
+    def undescribed(self, tables: int) -> None:
+        """So many captured tables have plain schemas."""
+        self._undescribed = tables
+
+    def _child(
+        self, children: dict[tuple[str, str], Counter], family: Counter, key: tuple[str, str]
+    ) -> Counter:
+        # Invariant 7: labels come from table names, and a server may have any number.
+        if key not in children and len(children) >= LABELS_MAX:
+            key = ("other", "other")
+        if key not in children:
+            children[key] = family.labels(self.stage, *key)
+        return children[key]
 
     def dead_letters(self, count: int = 1) -> None:
         self._dead_letters_total.inc(count)

@@ -13,7 +13,7 @@ import structlog
 
 from cdc.errors import LogError
 from cdc.observe import Clock, Metrics, ProcessStatus, StageMetrics, configure_logging
-from cdc.observe.metrics import DROP_LABELS_MAX
+from cdc.observe.metrics import LABELS_MAX
 
 
 @dataclass
@@ -193,13 +193,24 @@ def test_what_is_dropped_is_counted_by_table_and_reason(
 
 
 def test_table_names_can_not_make_endless_series(metrics: Metrics, stage: StageMetrics) -> None:
-    for number in range(DROP_LABELS_MAX + 50):
+    for number in range(LABELS_MAX + 50):
         stage.dropped(f"shop.t{number}", "filter")
     text = metrics.exposition()[0].decode()
     series = [line for line in text.splitlines() if line.startswith("cdc_dropped_total{")]
-    assert len(series) == DROP_LABELS_MAX + 1
+    assert len(series) == LABELS_MAX + 1
     assert sample(metrics, 'cdc_dropped_total{reason="other",stage="capture",table="other"}') == 50
-    assert stage.status().dropped_total == DROP_LABELS_MAX + 50
+    assert stage.status().dropped_total == LABELS_MAX + 50
+
+
+def test_substituted_values_count_by_column_and_undescribed_tables_are_a_gauge(
+    metrics: Metrics, stage: StageMetrics
+) -> None:
+    stage.substituted("shop.orders", "placed_at", 3)
+    stage.substituted("shop.orders", "placed_at", 2)
+    stage.undescribed(4)
+    labels = 'column="placed_at",stage="capture",table="shop.orders"'
+    assert sample(metrics, f"cdc_substituted_values_total{{{labels}}}") == 5
+    assert sample(metrics, 'cdc_undescribed_tables{stage="capture"}') == 4
 
 
 def test_queues_and_records_behind_are_gauges(metrics: Metrics, stage: StageMetrics) -> None:
