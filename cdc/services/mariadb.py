@@ -124,6 +124,17 @@ def fetch_11() -> None:
     _fetch(RELEASE_11, VARIABLE_11)
 
 
+def tool_command(program: str) -> list[str]:
+    """How to start a tool that comes apart from server and client: mariadb-binlog …"""
+    root = debian.unpacked(
+        f"mariadb-tools-{RELEASE.version}",
+        suite=RELEASE.suite,
+        packages=("mariadb-client",),
+        size="25 MB",
+    )
+    return [*root.command(f"usr/bin/{program}"), "--no-defaults"]
+
+
 def client_command(program: str) -> list[str]:
     """How to start a client program of the packages, for example mariadb."""
     return [*_packages(RELEASE).command(f"usr/bin/{program}"), "--no-defaults"]
