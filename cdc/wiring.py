@@ -293,6 +293,7 @@ def _decoder(
     settings: ChangeEventSettings,
     announce: Announce,
     log: Log,
+    registry: Registry,
     catalogue: LiveCatalogue | None,
     given: Descriptions,
 ) -> Any:
@@ -311,6 +312,7 @@ def _decoder(
         stored=stored_decisions(config, log),
         given=given,
         topic=descriptions_topic(config.connector),
+        last_schema=lambda topic: next(reversed(registry.versions(f"{topic}-value")), None),
     )
     return Decoder(binder, settings, accept=config.source.accept)
 
@@ -349,7 +351,7 @@ def _open_capture(
     # First: what an earlier writer left open is settled, and can't come between what is read.
     writer = (log.writer if is_exact else log.acknowledged_writer)(config.connector)
     announce = announcer(config, log, registry)
-    decoder = _decoder(config, settings, announce, log, catalogue, given)
+    decoder = _decoder(config, settings, announce, log, registry, catalogue, given)
     sink = CheckpointSink(writer, Checkpoint.to_bytes, Checkpoint.from_bytes)
     meter = Meter(
         metrics,

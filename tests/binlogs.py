@@ -7,7 +7,7 @@ import json
 import struct
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -271,6 +271,7 @@ class Reading:
     stored: Sequence[Any] = ()
     topic: str | None = None
     """Where descriptions are kept."""
+    last_schema: Callable[[str], int | None] = lambda topic: None
     schemas: dict[int, Any] = field(default_factory=dict)
     ids: dict[str, int] = field(default_factory=dict)
     """Ids by schema; given on to another reading, both frame alike."""
@@ -287,6 +288,7 @@ class Reading:
             stored=self.stored,
             given=self.descriptions,
             topic=self.topic,
+            last_schema=self.last_schema,
         )
         self.decoder = self.capture.decoder.Decoder(
             self.binder, settings, clock=lambda: 10**18, accept=self.accept

@@ -37,6 +37,8 @@ SYSTEM_DATABASES = frozenset({"mysql", "sys", "information_schema", "performance
 
 Announce = Callable[[str, dict[str, Any] | None, dict[str, Any]], tuple[int, int]]
 """(topic, key schema, value schema) → their ids; the topic is there afterwards."""
+LastSchema = Callable[[str], int | None]
+"""Topic → id of the schema that its values had last; None: it never had any."""
 
 
 class Binder:
@@ -54,6 +56,7 @@ class Binder:
         given: Mapping[TableName, Description] | None = None,
         topic: str | None = None,
         is_plain: bool = False,
+        last_schema: LastSchema = lambda topic: None,
     ) -> None:
         """`catalogue`, `stored`, `given`, `topic`: see `Knowledge`. With `is_plain` schemas hold
         nothing but what TABLE_MAP tells."""
@@ -80,6 +83,7 @@ class Binder:
             given=given,
         )
         self._is_plain = is_plain
+        self._last_schema = last_schema
         self._schema_changes: list[Record] = []
         self._flavor: Flavor = "mysql"
         self._transaction_frames: tuple[bytes, bytes] | None = None
@@ -134,16 +138,37 @@ class Binder:
 
     def _bound(self, name: str, plan: TablePlan, flavor: Flavor) -> BoundTable:
         key_id, value_id = self._announce(plan.topic, plan.key_schema, plan.value_schema)
-        source = b"".join(
-            map(avro_string, (version_of(flavor, self._settings.compat), flavor, self.connector))
-        )
         return BoundTable(
             name,
             plan.rows,
             plan.topic,
             (frame(value_id), frame(key_id)),
-            source,
+            self._static_source(flavor),
             (avro_string(plan.shape.database), avro_string(plan.shape.table)),
+        )
+
+    def _static_source(self, flavor: Flavor) -> bytes:
+        origin = (version_of(flavor, self._settings.compat), flavor, self.connector)
+        return b"".join(map(avro_string, origin))
+
+    def bind_unseen(self, database: str, table: str, flavor: Flavor) -> BoundTable | None:
+        """A table without its shape: enough for events that hold no row, by its last schema.
+
+        None if nothing was ever published of it."""
+        topic = topic_name(
+            self.connector, database, table, delimiter=self._settings.topic_delimiter
+        )
+        value_id = self._last_schema(topic)
+        if value_id is None:
+            return None
+        name = f"{database}.{table}"
+        return BoundTable(
+            name,
+            rows.RowPlan(name, []),
+            topic,
+            (frame(value_id), b""),
+            self._static_source(flavor),
+            (avro_string(database), avro_string(table)),
         )
 
     @property

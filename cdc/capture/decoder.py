@@ -806,9 +806,9 @@ class Decoder:
         if "t" in self.skipped:
             self.dropped[name, "operation t is in skipped.operations"] += 1
             return
-        bound = self.bound_by_name.get(name)
+        bound = self.bound_by_name.get(name) or self.binder.bind_unseen(*names, self.flavor)
         if bound is None:
-            self.dropped[name, "truncate of a table of unknown shape"] += 1
+            self.dropped[name, "truncate of a table of which nothing was published"] += 1
             return
         self.transaction.ordinal += 1
         if self.transaction.ordinal <= self.transaction.skip_until:

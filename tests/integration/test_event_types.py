@@ -68,6 +68,15 @@ def event_kinds(events: bytes) -> list[int]:
     return found
 
 
+def around(events: bytes) -> int:
+    """Bytes of what a dump sends in front of the events of the file."""
+    sizes, at = 0, 0
+    while events[at + 4] in (4, 15):
+        size = int.from_bytes(events[at + 9 : at + 13], "little")
+        at, sizes = at + size, sizes + size
+    return sizes
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_partial_json_updates_give_the_servers_own_documents(
     capture: Capture, mysql_database: FreshDatabase, seed: int
@@ -360,10 +369,19 @@ def test_a_commit_whose_rows_lie_before_the_start_stops_with_its_name(
 # Rolled back on MariaDB
 
 
+@pytest.fixture(params=["10", "11"])
+def either_mariadb(request: pytest.FixtureRequest) -> Iterator[FreshDatabase]:
+    """MariaDB 11 leaves positions out inside transactions."""
+    server = "mariadb_server" if request.param == "10" else "mariadb11_server"
+    with fresh_database(request.getfixturevalue(server)) as database:
+        yield database
+
+
 @pytest.mark.parametrize("bytes_max", [100, 1 << 22])
 def test_what_mariadb_rolls_back_behind_what_it_has_written_does_not_count(
-    capture: Capture, mariadb_database: FreshDatabase, bytes_max: int
+    capture: Capture, either_mariadb: FreshDatabase, bytes_max: int
 ) -> None:
+    mariadb_database = either_mariadb
     mariadb_database.execute("create table t (id int primary key)")
     mariadb_database.execute("create table other (id int primary key) engine=myisam")
     written = write(
@@ -378,6 +396,7 @@ def test_what_mariadb_rolls_back_behind_what_it_has_written_does_not_count(
     reading, followed = written.decoded(capture, "t", bytes_max=bytes_max)
     assert ids_of(reading, followed) == [2, 5, 7]
     assert [row[0] for row in select(mariadb_database, "select id from t order by id")] == [2, 5, 7]
+    assert followed.checkpoint.pos == written.pos + len(written.events) - around(written.events)
     assert b"ROLLBACK TO" in written.events
     assert b"ROLLBACK" in written.events.replace(b"ROLLBACK TO", b"")
 
@@ -470,6 +489,58 @@ def test_a_row_of_20_mb_comes_whole(capture: Capture, mysql_database: FreshDatab
     )
     (after,) = written.changes(capture, "t")
     assert after["v"] == b"ab" * 10_000_000 + b"end"
+
+
+# What servers make of one statement
+
+
+def test_triggers_and_updates_of_several_tables_come_in_the_order_of_the_binlog(
+    capture: Capture, database: FreshDatabase
+) -> None:
+    database.execute(
+        "create table a (id int primary key, v int)",
+        "create table b (id int primary key, v int)",
+        "create trigger log_a after insert on a for each row insert into b values (new.id, new.v)",
+    )
+    written = write(
+        database,
+        "begin",
+        "insert into a values (1, 10), (2, 20)",
+        "savepoint s",
+        "insert into a values (3, 30)",
+        "rollback to s",
+        "commit",
+        "update a join b using (id) set a.v = a.v + 1, b.v = b.v + 2",
+        "create table made as select * from a",
+        "delete from a, b using a join b using (id) where id = 1",
+    )
+    reading, followed = written.decoded(capture, "*")
+    shown = []
+    for record in followed.records:
+        event = reading.decoded(record.value)
+        if event is not None:
+            image = event["after"] or event["before"]
+            shown.append((event["source"]["table"], event["op"], image["id"], image["v"]))
+    assert sorted(shown[:4]) == [
+        ("a", "c", 1, 10),
+        ("a", "c", 2, 20),
+        ("b", "c", 1, 10),
+        ("b", "c", 2, 20),
+    ]
+    assert sorted(shown[4:8]) == [
+        ("a", "u", 1, 11),
+        ("a", "u", 2, 21),
+        ("b", "u", 1, 12),
+        ("b", "u", 2, 22),
+    ]
+    assert shown[8:10] == [("made", "c", 1, 11), ("made", "c", 2, 21)]
+    assert sorted(shown[10:]) == [("a", "d", 1, 11), ("b", "d", 1, 12)]
+    ordinals = [id_of(record).rsplit("/", 1) for record in followed.records if record.value]
+    by_transaction: dict[str, list[int]] = {}
+    for transaction, ordinal in ordinals:
+        by_transaction.setdefault(transaction, []).append(int(ordinal))
+    assert [len(found) for found in by_transaction.values()] == [4, 4, 2, 2]
+    assert all(found == sorted(found) for found in by_transaction.values())
 
 
 # Row images

@@ -270,11 +270,30 @@ def test_a_truncate_of_another_table_is_not_ours(capture: Capture) -> None:
     assert len(Reading(capture).first(log).records) == 1
 
 
-def test_a_truncate_of_a_table_not_seen_since_the_start_is_counted(capture: Capture) -> None:
-    """Its schema isn't known before its first row."""
+def test_a_truncate_of_a_table_not_seen_since_a_restart_has_its_last_schema(
+    capture: Capture,
+) -> None:
+    first = Reading(capture)
+    whole = first.first(insert(Binlog(), 1, row(1)).gtid(2).query("TRUNCATE t")).records
+    schema_id = int.from_bytes(whole[0].value[1:5], "big")
+
+    def last_schema(topic: str) -> int | None:
+        return {"c.shop.t": schema_id}.get(topic)
+
+    again = Reading(capture, schemas=first.schemas, last_schema=last_schema)
+    (truncate,) = again.first(Binlog().gtid(2).query("TRUNCATE t")).records
+    assert operations(again, [truncate]) == [("t", None, None)]
+    shown, expected = again.decoded(truncate.value), first.decoded(whole[1].value)
+    assert shown["source"] | {"pos": 0} == expected["source"] | {"pos": 0}
+
+
+def test_a_truncate_of_a_table_of_which_nothing_was_published_is_counted(
+    capture: Capture,
+) -> None:
     reading = Reading(capture)
     assert reading.first(Binlog().gtid(1).query("TRUNCATE t")).records == []
-    assert reading.decoder.dropped == {("shop.t", "truncate of a table of unknown shape"): 1}
+    reason = "truncate of a table of which nothing was published"
+    assert reading.decoder.dropped == {("shop.t", reason): 1}
 
 
 # Statements that should have been rows
