@@ -14,14 +14,30 @@ from cdc.capture import binlog
 if cython.compiled:
     from cython.cimports.cpython.bytes import PyBytes_AS_STRING
 
-QUERY = cython.declare(cython.int, binlog.QUERY)
-ROTATE = cython.declare(cython.int, binlog.ROTATE)
-FORMAT_DESCRIPTION = cython.declare(cython.int, binlog.FORMAT_DESCRIPTION)
-XID = cython.declare(cython.int, binlog.XID)
-XA_PREPARE = cython.declare(cython.int, binlog.XA_PREPARE)
-TRANSACTION_PAYLOAD = cython.declare(cython.int, binlog.TRANSACTION_PAYLOAD)
-MARIADB_GTID = cython.declare(cython.int, binlog.MARIADB_GTID)
-QUERY_COMPRESSED = cython.declare(cython.int, binlog.MARIADB_QUERY_COMPRESSED)
+_PASS = cython.declare(cython.int, 0)
+_QUERY = cython.declare(cython.int, 1)
+_XID = cython.declare(cython.int, 2)
+_GTID = cython.declare(cython.int, 3)
+_STOP = cython.declare(cython.int, 4)
+_ACTIONS = {
+    binlog.QUERY: _QUERY,
+    binlog.XID: _XID,
+    binlog.MARIADB_GTID: _GTID,
+    binlog.ROTATE: _STOP,
+    binlog.FORMAT_DESCRIPTION: _STOP,
+    binlog.XA_PREPARE: _STOP,
+    binlog.TRANSACTION_PAYLOAD: _STOP,
+    binlog.MARIADB_QUERY_COMPRESSED: _STOP,
+}
+# One look by the event's type, which most often says: go on.
+_action_bytes: bytes = bytes(_ACTIONS.get(kind, _PASS) for kind in range(256))
+if cython.compiled:
+    _action_of = cython.declare(
+        cython.p_const_uchar,
+        cython.cast(cython.p_const_uchar, PyBytes_AS_STRING(_action_bytes)),
+    )
+else:
+    _action_of = _action_bytes
 HEADER_BYTES = cython.declare(cython.Py_ssize_t, binlog.HEADER_BYTES)
 STANDALONE = cython.declare(cython.int, binlog.MARIADB_GTID_STANDALONE)
 XA_FLAGS = cython.declare(
@@ -51,7 +67,7 @@ class FoldFinder:
         total: cython.Py_ssize_t = len(events)
         here: cython.Py_ssize_t = at
         size: cython.Py_ssize_t
-        kind: cython.int
+        action: cython.int
         data: cython.p_const_uchar
         if cython.compiled:  # each form knows its own branch only
             data = cython.cast(cython.p_const_uchar, PyBytes_AS_STRING(events))
@@ -62,28 +78,24 @@ class FoldFinder:
             size |= cython.cast(cython.Py_ssize_t, data[here + 12]) << 24
             if size < HEADER_BYTES or size > total - here:
                 break  # the decoder says what is wrong
-            kind = data[here + 4]
-            if kind == QUERY:
+            action = _action_of[data[here + 4]]
+            if action == _PASS:
+                pass
+            elif action == _QUERY:
                 if self._stops_at_query(data, here + HEADER_BYTES, here + size):
                     return here
-            elif kind == XID:
+            elif action == _XID:
                 self.is_open = False
                 if self.stops_at_end:
                     return here
-            elif kind == MARIADB_GTID and size >= HEADER_BYTES + _MARIADB_GTID_BYTES:
+            elif action == _STOP:
+                return here
+            elif size >= HEADER_BYTES + _MARIADB_GTID_BYTES:
                 if data[here + HEADER_BYTES + 12] & XA_FLAGS or self.stops_at_end:
                     return here
                 if not data[here + HEADER_BYTES + 12] & STANDALONE:
                     self.open_at = here
                     self.is_open = True
-            elif kind in (
-                ROTATE,
-                FORMAT_DESCRIPTION,
-                XA_PREPARE,
-                TRANSACTION_PAYLOAD,
-                QUERY_COMPRESSED,
-            ):
-                return here
             here += size
         return total
 
