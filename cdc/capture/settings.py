@@ -178,11 +178,13 @@ _COLUMN_OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 _TRUNCATE = re.compile(r"column\.truncate\.to\.(\d{1,9})\.chars")
 _ASTERISKS = re.compile(r"column\.mask\.with\.(\d{1,6})\.chars")
 _HASH = re.compile(r"column\.mask\.hash\.(v2\.)?([^.]+)\.with\.salt\.(.+)")
+_HASH_APART = re.compile(r"column\.mask\.hash\.(v2\.)?([^.]+)")
 _WITH_PARTS = (
     "column.truncate.to.<n>.chars",
     "column.mask.with.<n>.chars",
     "column.mask.hash.<algorithm>.with.salt.<salt>",
     "column.mask.hash.v2.<algorithm>.with.salt.<salt>",
+    "column.mask.hash.v2.<algorithm>",
 )
 
 OPTIONS = (*_OPTIONS, *_COLUMN_OPTIONS, *_WITH_PARTS)
@@ -207,7 +209,8 @@ def parse_settings(options: Mapping[str, Any]) -> tuple[ChangeEventSettings, lis
         try:
             text = _parse_one(str(name), value, parsed)
         except ValueError as error:
-            text = f"is {value!r}; allowed: {error}"
+            shown = "a mapping" if isinstance(value, Mapping) else repr(value)  # it has the salt
+            text = f"is {shown}; allowed: {error}"
         if text:
             faults.append((_without_salt(str(name)), text))
     if "include" in parsed.columns and "exclude" in parsed.columns:
@@ -236,15 +239,21 @@ def _parse_one(name: str, value: Any, parsed: _Parsed) -> str:
     elif found := _ASTERISKS.fullmatch(name):
         parsed.masks.append(Mask(parse_patterns(value), asterisks=int(found[1])))
     elif found := _HASH.fullmatch(name):
-        algorithm = HASHES.get(found[2].upper())
-        if algorithm is None:
-            return f"{found[2]} is no hash algorithm; one of " + ", ".join(HASHES)
-        columns = parse_patterns(value)
-        mask = Mask(columns, algorithm=algorithm, salt=found[3], is_v1=not found[1])
-        parsed.masks.append(mask)
+        parsed.masks.append(_hash(found[1], found[2], found[3], value))
+    elif (found := _HASH_APART.fullmatch(name)) and isinstance(value, Mapping):
+        if set(value) != {"salt", "columns"}:
+            raise ValueError("{salt: …, columns: …}")
+        parsed.masks.append(_hash(found[1], found[2], str(value["salt"]), value["columns"]))
     else:
         return _unknown(name)
     return ""
+
+
+def _hash(version: str | None, name: str, salt: str, columns: Any) -> Mask:
+    algorithm = HASHES.get(name.upper())
+    if algorithm is None:
+        raise ValueError("as a hash algorithm, " + ", ".join(HASHES))
+    return Mask(parse_patterns(columns), algorithm=algorithm, salt=salt, is_v1=not version)
 
 
 def _unknown(name: str) -> str:

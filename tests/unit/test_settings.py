@@ -68,7 +68,7 @@ def test_values_are_taken_as_yaml_and_command_line_give_them(
         ("column.exclude.list", "a(", "regular expressions"),
         ("column.include.list", "", "regular expressions"),
         ("message.key.columns", "shop.orders", "database.table:column"),
-        ("column.mask.hash.CRC.with.salt.s", ".*", "no hash algorithm"),
+        ("column.mask.hash.CRC.with.salt.s", ".*", "hash algorithm, MD5"),
         ("decimal.handling.mod", "string", "did you mean decimal.handling.mode?"),
         ("column.mask.with.12", ".*", "did you mean column.mask.with.<n>.chars?"),
     ],
@@ -120,7 +120,21 @@ def test_a_salt_is_in_no_fault_and_no_representation() -> None:
         {"column.mask.hash.with.salt.hush": ".*"},
     ):
         assert "hush" not in fault(options)
+    for value in (
+        {"salt": "hush", "columns": "a("},
+        {"salt": "hush", "column": ".*"},
+        {"salt": "hush"},
+    ):
+        assert "hush" not in fault({"column.mask.hash.v2.MD5": value})
+    assert "hush" not in fault({"column.mask.hash.v2.CRC": {"salt": "hush", "columns": ".*"}})
     assert "hush" not in repr(parsed({"column.mask.hash.v2.MD5.with.salt.hush": ".*"}))
+
+
+def test_a_salt_may_stand_in_the_value_where_it_can_come_from_the_environment() -> None:
+    for version in ("", "v2."):
+        apart = {f"column.mask.hash.{version}MD5": {"salt": "hush", "columns": ".*pin"}}
+        in_name = {f"column.mask.hash.{version}MD5.with.salt.hush": ".*pin"}
+        assert parsed(apart) == parsed(in_name)
 
 
 @pytest.mark.parametrize("hiding", ["column.exclude.list", "column.mask.with.3.chars"])
