@@ -18,7 +18,9 @@ NODES_MAX = 20_000  # counted after aliases are followed, so that they can't mul
 DEPTH_MAX = 40
 SHOWN_CHARACTERS_MAX = 60
 
-_SECRET_NAME = re.compile(r"passw|passphrase|secret|token|credential|api_?key", re.IGNORECASE)
+_SECRET_NAME = re.compile(
+    r"passw|passphrase|secret|token|credential|api_?key|\bsalt\Z", re.IGNORECASE
+)
 _KEY_NAME = re.compile(r"(.*[._-])?key\Z", re.IGNORECASE)
 _SCALAR_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float", "str")}
 _OPEN_SECTIONS = ("streams", "views", "topics", "change_events")

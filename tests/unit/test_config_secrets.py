@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cdc.capture.settings import parse_settings
 from cdc.config import ConfigFaults, load, load_file
 
 # Every kind of place a placeholder can be in, most of them wrong for most values.
@@ -180,3 +181,22 @@ def test_no_repr_of_a_configuration_holds_a_value(tmp_path: Path) -> None:
     for thing in [*shown, file]:
         assert "hunter2" not in repr(thing) + str(thing) + f"{thing}"
     assert repr(config.source) == "ServerSource(host, password, tables, user)"
+
+
+@pytest.mark.parametrize("columns", ["a(", ".*pin"])
+def test_the_salt_of_a_mask_comes_from_the_environment_and_is_shown_nowhere(
+    tmp_path: Path, columns: str
+) -> None:
+    path = tmp_path / "shop.yaml"
+    option = f'{{column.mask.hash.v2.MD5: {{salt: "${{SALT}}", columns: "{columns}"}}}}'
+    path.write_text(f"connector: shop\nchange_events: {option}\n")
+    validators = {"change_events": lambda section: parse_settings(section)[1]}
+    try:
+        config = load(path, {"SALT": "hush"}, validators=validators)
+    except ConfigFaults as faults:
+        assert "hush" not in str(faults)
+        assert columns == "a("
+    else:
+        settings, _ = parse_settings(config.change_events)
+        assert settings.columns.masks[0].salt == "hush"
+        assert columns == ".*pin"
