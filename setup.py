@@ -24,6 +24,7 @@ COMPILED = [
     # In Cython alone, since it calls C functions by pointers; the plain form has a way without.
     "cdc/log/handover.pyx",
 ]
+ARGUMENTS = os.environ.get("CDC_COMPILE_ARGUMENTS", "-O3").split()
 
 
 class BuildIfPossible(build_ext):
@@ -48,7 +49,7 @@ def extensions() -> list[Extension]:
     except ImportError:
         return []
     modules = [
-        Extension(path.rpartition(".")[0].replace("/", "."), [path], extra_compile_args=["-O3"])
+        Extension(path.rpartition(".")[0].replace("/", "."), [path], extra_compile_args=ARGUMENTS)
         for path in COMPILED
     ]
     return cythonize(modules, compiler_directives={"language_level": "3"})

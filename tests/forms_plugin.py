@@ -26,8 +26,7 @@ MODULES = (
     "rows", "transaction", "decoder", "binder", "batch", "binlog", "checkpoint", "shapes",
     "charsets", "types", "columns", "decimals", "description", "envelope", "json_binary", "plan",
     "settings", "statements", "decisions", "knowledge", "files", "framing", "gtid",
-    "source_settings",
-    "folds", "unfolding",
+    "source_settings", "folds", "unfolding", "ddl",
 )  # fmt: skip
 
 

@@ -13,10 +13,13 @@ STRING: Final = "string"
 NUMBER: Final = "number"
 SIGN: Final = "sign"
 
+# What has no end goes to the text's, and nothing is tried twice (`*+`): a hostile statement takes
+# no longer than another.
 _TOKEN = re.compile(
-    r"(?P<space>\s+|--(?=\s)[^\n]*|\#[^\n]*|/\*M?!\d*|/\*(?!M?!).*?\*/|\*/)"
-    r"|(?P<quoted>`(?:[^`]|``)*`)"
-    r"|(?P<string>(?:[nN]|[xXbB]|_[A-Za-z0-9]+\s*)?(?:'(?:[^'\\]|\\.|'')*'|\"(?:[^\"\\]|\\.|\"\")*\"))"
+    r"(?P<space>\s+|--(?=\s)[^\n]*|\#[^\n]*|/\*M?!\d*|/\*(?!M?!).*?(?:\*/|\Z)|\*/)"
+    r"|(?P<quoted>`(?:[^`]|``)*+(?:`|\Z))"
+    r"|(?P<string>(?:[nN]|[xXbB]|_[A-Za-z0-9]+\s*)?"
+    r"(?:'(?:[^'\\]|\\(?:.|\Z)|'')*+(?:'|\Z)|\"(?:[^\"\\]|\\(?:.|\Z)|\"\")*+(?:\"|\Z)))"
     r"|(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?(?![\w$])|\.\d+(?:[eE][+-]?\d+)?(?![\w$]))"
     r"|(?P<word>[\w$@]+)"
     r"|(?P<sign>.)",

@@ -26,10 +26,15 @@ _KINDS = {
 }  # fmt: skip
 _NAME = r"(?:`((?:[^`]|``)+)`|([\w$]+))"
 _TRUNCATED = re.compile(rf"TRUNCATE\s+(?:TABLE\s+)?{_NAME}(?:\s*\.\s*{_NAME})?", re.IGNORECASE)
-_BEFORE_DOT = re.compile(rf"{_NAME}\s*\.")
+# Nothing is tried twice (`++`, and what has no end goes to the text's): literals may have
+# megabytes.
+_WORD = re.compile(r"`((?:[^`]|``)++)(?:`|\Z)|([\w$]++)")
+_DOT = re.compile(r"\s*+\.")
 _CREATE_TABLE = re.compile(r"CREATE\s+(?:OR\s+REPLACE\s+)?TABLE\b", re.IGNORECASE)
 _QUOTED = re.compile(
-    r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`|/\*.*?\*/""", re.DOTALL
+    r"""'(?:[^'\\]|\\(?:.|\Z)|'')*+(?:'|\Z)|"(?:[^"\\]|\\(?:.|\Z)|"")*+(?:"|\Z)"""
+    r"""|`(?:[^`]|``)*+(?:`|\Z)|/\*.*?(?:\*/|\Z)""",
+    re.DOTALL,
 )
 _SELECT = re.compile(r"\bSELECT\b", re.IGNORECASE)
 _ROLLBACK_TO = re.compile(r"ROLLBACK\s+(WORK\s+)?TO\b", re.IGNORECASE)
@@ -53,7 +58,11 @@ def kind_of(text: str) -> str:
 
 def databases_in(text: str) -> set[str]:
     """Every name in a statement that may be a database's: those that a dot follows."""
-    return {(quoted or plain).replace("``", "`") for quoted, plain in _BEFORE_DOT.findall(text)}
+    return {
+        (word[1] or word[2]).replace("``", "`")
+        for word in _WORD.finditer(text)
+        if _DOT.match(text, word.end())
+    }
 
 
 def truncated_table(text: str, database: str) -> tuple[str, str] | None:

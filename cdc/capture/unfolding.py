@@ -28,6 +28,7 @@ from cdc.errors import DecodeError
 
 _SAVEPOINT = re.compile(r"SAVEPOINT\s+(.+)", re.DOTALL)
 _ROLLBACK_TO = re.compile(r"ROLLBACK\s+TO\s+(?:SAVEPOINT\s+)?(.+)", re.DOTALL)
+_QUERY_BYTES_MIN = 13
 _MARIADB_FLAGS_AT = binlog.HEADER_BYTES + 12
 
 
@@ -81,6 +82,8 @@ class Unfolder:
         try:
             for batch in batches:
                 start = batch.start
+                if start is not None:
+                    self._file = start.file
                 for piece in self._walk(_Stretch(batch.events)):
                     yield piece if start is None else replace(piece, start=start)
                     start = None
@@ -254,7 +257,12 @@ class Unfolder:
         """The text of a statement."""
         body = stretch.events[at + binlog.HEADER_BYTES : self._body_end(stretch, at)]
         if stretch.events[at + 4] == binlog.MARIADB_QUERY_COMPRESSED:
-            body = plain_query(body)
+            try:
+                body = plain_query(body)
+            except DecodeError as error:
+                raise self._damaged(stretch, at, error.message) from error
+        if len(body) < _QUERY_BYTES_MIN:
+            raise self._damaged(stretch, at, f"it has {len(body)} bytes")
         text_at = 13 + int.from_bytes(body[11:13], "little") + body[8] + 1
         return body[text_at:].decode("utf-8", "replace")
 

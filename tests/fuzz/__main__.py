@@ -133,7 +133,7 @@ def main() -> int:
     FOUND.mkdir(exist_ok=True)
     fuzzer = Fuzzer(Random(wanted.seed), is_watched=not wanted.compiled_only)
     # In the compiled form nothing tells an input that reached a new line: all are kept.
-    for one in [*corpus(), *seeds()]:
+    for one in [*corpus(), *seeds(*wanted.inputs)]:
         if not fuzzer.offer(one) and wanted.compiled_only:
             fuzzer.inputs.append(one)
     begun = len(fuzzer.inputs)

@@ -58,7 +58,11 @@ def copy(source: Path, to: Path) -> None:
 
 def build(folder: Path) -> None:
     """The compiled modules, with every access checked."""
-    environment = {**os.environ, "CFLAGS": FLAGS, "LDFLAGS": "-fsanitize=address,undefined"}
+    environment = {
+        **os.environ,
+        "CDC_COMPILE_ARGUMENTS": FLAGS,
+        "LDFLAGS": "-fsanitize=address,undefined",
+    }
     subprocess.run(
         [sys.executable, "setup.py", "-q", "build_ext", "--inplace"],
         cwd=folder,

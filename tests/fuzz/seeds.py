@@ -22,9 +22,9 @@ def corpus(folder: Path = CORPUS) -> Iterator[tuple[str, bytes]]:
         yield path.suffix[1:], path.read_bytes()
 
 
-def seeds() -> Iterator[tuple[str, bytes]]:
-    """(target, input) of what the recordings hold, in small pieces."""
-    for path in sorted(GOLDEN.rglob("*.binlog")):
+def seeds(*more: Path) -> Iterator[tuple[str, bytes]]:
+    """(target, input) of what the recordings, and more binlogs, hold, in small pieces."""
+    for path in (*sorted(GOLDEN.rglob("*.binlog")), *more):
         for events in _transactions(events_of(path.read_bytes())):
             yield "binlog", file_of(events)
             yield "packets", packets_of(events_of(file_of(events)))
@@ -41,6 +41,19 @@ def seeds() -> Iterator[tuple[str, bytes]]:
         "# c\n-- d\nupdate d1.t set a=1", "/*!50000 delete */ from t", "xa prepare x'00'",
     ):  # fmt: skip
         yield "sql", text.encode()
+    for text in (
+        "create table t (a int, b varchar(9) default 'x', primary key (a), unique k (b(3)))",
+        "alter table t add column (c enum('a','b''c') charset latin1), drop a, rename key b to d",
+        "alter table `t` modify a decimal(5,2) unsigned not null default 1.5 comment 'x' after b",
+        "create table if not exists d.t like e.t; -- c",
+        "rename table t to u, u to `v`.w",
+        "create table t /*!50100 (a timestamp(3) default current_timestamp(3)) */ engine=x",
+        "drop table if exists t, d.u",
+        "create unique index i on t (a desc)",
+        "alter database d character set utf8mb4",
+        "alter table t convert to character set ucs2",
+    ):
+        yield "ddl", text.encode()
 
 
 def _transactions(events: list[bytes]) -> Iterator[list[bytes]]:

@@ -80,8 +80,13 @@ def _packets(capture: Capture, data: bytes) -> Iterator[Outcome]:
         framer = capture.framing.PacketFramer(BATCH_BYTES_MAX, EVENT_BYTES_MAX, ORIGIN)
 
         def follow(framer: Any = framer, piece: int = piece, sink: _Sink = sink) -> None:
-            for events in _framed(framer, data, piece):
-                sink.read(events)
+            unfolder = capture.unfolding.Unfolder(BATCH_BYTES_MAX, EVENT_BYTES_MAX)
+            start = sink.start
+            batches = (
+                capture.batch.EventBatch(events, None if i else start)
+                for i, events in enumerate(_framed(framer, data, piece))
+            )
+            sink.take(unfolder.unfold(batches, threading.Event()))
             sink.add((framer.error, framer.is_ended, framer.is_idle, framer.seconds))
 
         yield sink.outcome(follow)
@@ -122,6 +127,16 @@ def _statement(capture: Capture, data: bytes) -> Any:
     return known.kind_of(text), known.databases_in(text), known.truncated_table(text, "d")
 
 
+def _ddl(capture: Capture, data: bytes) -> Any:
+    """What DDL does to a table that is known."""
+    text = data.decode("utf-8", "replace")
+    found = capture.ddl.read_statement(text, "d", "mysql", lambda database: "utf8mb4")
+    column = capture.description.ColumnDescription("a", "int", "int", True, None)
+    known = capture.description.Description((column,))
+    made = [effect.make(lambda table: known) for effect in found.effects]
+    return [(effect.kind, effect.table) for effect in found.effects], made, found.is_empty
+
+
 def _table_map(capture: Capture, data: bytes) -> Any:
     return [
         capture.shapes.parse_table_map(data, flavor, sizes_only=sizes_only)
@@ -137,6 +152,7 @@ TARGETS: dict[str, Callable[[Capture, bytes], Iterator[Outcome]]] = {
     "map": _direct(_table_map),
     "gtids": _direct(lambda capture, data: capture.gtid.MysqlGtidSet.from_bytes(data), ValueError),
     "sql": _direct(_statement),
+    "ddl": _direct(_ddl),
 }
 
 
@@ -150,7 +166,7 @@ class _Sink:
             if not capture.settings.parse_settings({name: value})[1]
         }
         self._reading = Reading(capture, tables=("*.*",), options=known)
-        self._start = self._reading.start(flavor, FILE)
+        self.start = self._reading.start(flavor, FILE)
         self._digest = hashlib.sha256()
         self._size = 0
 
@@ -158,11 +174,6 @@ class _Sink:
         """Read a source to its end."""
         for batch in batches:
             self._records(self._reading.decoder(batch))
-
-    def read(self, events: bytes) -> None:
-        """Read one batch."""
-        self._records(self._reading.read(events, self._start))
-        self._start = None
 
     def add(self, value: Any) -> None:
         self._digest.update(repr(value).encode())

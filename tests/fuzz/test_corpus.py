@@ -44,7 +44,7 @@ def test_every_input_ends_in_a_result_or_one_clear_error_within_bounds(target: s
     assert after - before < MEMORY_BYTES_MAX
     errors = [bool(outcome.error) for outcome in outcomes]
     assert not all(errors)
-    assert any(errors) or target == "sql"  # of statements every one is some kind
+    assert any(errors) is (target not in ("sql", "ddl"))  # text is never an error
 
 
 @pytest.mark.parametrize("target", TARGETS)
