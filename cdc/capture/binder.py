@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from cdc.capture import rows, schema_changes
+from cdc.capture.addresses import is_ambiguous
 from cdc.capture.avro_out import avro_string
 from cdc.capture.bound_table import BoundTable
 from cdc.capture.checkpoint import Checkpoint, Flavor
@@ -125,11 +127,23 @@ class Binder:
                 drop_reason=self._drop_reason(shape.database, shape.table),
             )
         description = None if self._is_plain else self._knowledge.at(shape, at)
+        if flavor == "mariadb" and description is None:
+            shape = self._with_logical_types(shape)
         plan = plan_table(
             shape, description, self._settings, connector=self.connector, flavor=flavor
         )
         (self.undescribed.discard if plan.is_described else self.undescribed.add)(name)
         return self._bound(name, plan, flavor)
+
+    def _with_logical_types(self, shape: Shape) -> Shape:
+        types = self._knowledge.logical_types((shape.database, shape.table))
+        columns = tuple(
+            replace(column, logical=types[column.name])
+            if column.name in types and is_ambiguous(column)
+            else column
+            for column in shape.columns
+        )
+        return replace(shape, columns=columns)
 
     def _drop_reason(self, database: str, table: str) -> str:
         if self._matches(database, table):

@@ -43,6 +43,8 @@ class Decision:
     """catalogue: a reading that holds here; ddl: carried forward; unknown: the schema is plain."""
     is_final: bool = True
     """False: nothing could be known yet; it is to be tried again further on."""
+    logical: tuple[tuple[str, str], ...] = ()
+    """Without a description: columns and their types that may look like BINARY (`addresses`)."""
 
     def record(self, topic: str) -> Record:
         """The form that is kept: one record of a compacted topic, never overwritten by another."""
@@ -50,6 +52,7 @@ class Decision:
             "version": FORMAT_VERSION,
             "why": self.why,
             "is_final": self.is_final,
+            "logical": self.logical,
             "description": None if self.description is None else self.description.to_json(),
         }
         return Record(topic, 0, orjson.dumps([*self.table, self.transaction]), orjson.dumps(value))
@@ -68,6 +71,7 @@ class Decision:
                     None if found is None else Description.from_json(found),
                     fields["why"],
                     fields["is_final"],
+                    tuple((name, kind) for name, kind in fields["logical"]),
                 )
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError):
             pass

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from cdc.capture.addresses import LOGICAL
 from cdc.capture.checkpoint import Checkpoint, Flavor
 from cdc.capture.ddl import Statement, read_statement
 from cdc.capture.decisions import Decision, Decisions, TableName, Why, place_order
@@ -142,8 +143,17 @@ class Knowledge:
         if found.description is not None and found.holds and found.description.agrees(shape):
             self._decide(table, place, found.description, "catalogue")
             return found.description
-        self._decide_unknown(table, place, found)
+        before = decision.description if decision is not None else None
+        self._decide_unknown(table, place, found, before)
         return self._agreeing(found, shape)
+
+    def logical_types(self, table: TableName) -> Mapping[str, str]:
+        """Of a table without description: columns that look like BINARY, and what they are.
+
+        It is the catalogue's word of today, if need be: keys have such columns, and a key that
+        was bytes first and text later would be another key."""
+        decision = self._in_force(table)
+        return dict(decision.logical) if decision is not None else {}
 
     def _unnamed(self, shape: Shape, place: Place) -> Description | None:
         """Rows without names are named by today's catalogue, as long as that fits."""
@@ -157,9 +167,12 @@ class Knowledge:
             return None
         return found.description
 
-    def _decide_unknown(self, table: TableName, place: Place, found: Found) -> None:
+    def _decide_unknown(
+        self, table: TableName, place: Place, found: Found, before: Description | None
+    ) -> None:
         is_final = found.again_after is None
-        self._decide(table, place, None, "unknown", is_final=is_final)
+        logical = {**_logical(found.description), **_logical(before)}
+        self._decide(table, place, None, "unknown", is_final=is_final, logical=logical)
         if found.again_after is not None:
             self._again[table] = found.again_after
 
@@ -208,6 +221,7 @@ class Knowledge:
     def _carry(self, change: Change, place: Place) -> Change:
         """Decide on a table after DDL; the catalogue's word comes before what was carried."""
         table = change.table
+        before = self._known(table)
         earlier = self._decisions.take_ahead(table, place.transaction)
         self._again.pop(table, None)
         if earlier is not None:
@@ -224,7 +238,7 @@ class Knowledge:
         if change.description is not None:
             self._decide(table, place, change.description, "ddl")
         else:
-            self._decide_unknown(table, place, found)
+            self._decide_unknown(table, place, found, before)
         return change
 
     def _decide(
@@ -235,8 +249,10 @@ class Knowledge:
         why: Why,
         *,
         is_final: bool = True,
+        logical: Mapping[str, str] | None = None,
     ) -> None:
-        decision = Decision(table, place.transaction, description, why, is_final)
+        types = tuple((logical or {}).items())
+        decision = Decision(table, place.transaction, description, why, is_final, types)
         self._decisions.put(decision)
         self._again.pop(table, None)
         if self._topic is not None:
@@ -272,3 +288,8 @@ class Knowledge:
     def _charset_of(self, database: str) -> str:
         decision = self._decisions.in_force((database, ""))
         return decision.description.charset if decision and decision.description else ""
+
+
+def _logical(description: Description | None) -> dict[str, str]:
+    columns = description.columns if description is not None else ()
+    return {column.name: column.data_type for column in columns if column.data_type in LOGICAL}

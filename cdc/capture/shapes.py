@@ -102,6 +102,8 @@ class Column:
     geometry_type: int = 0
     dimensions: int = 0
     visible: bool = True
+    logical: str = ""
+    """MariaDB's UUID, INET4 or INET6, where something else than TABLE_MAP told it."""
 
 
 @dataclass(frozen=True, slots=True)

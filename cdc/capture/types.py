@@ -15,6 +15,7 @@ from typing import Any
 
 from cdc.capture import opcodes
 from cdc.capture import shapes as t
+from cdc.capture.addresses import LOGICAL
 from cdc.capture.avro_out import avro_string
 from cdc.capture.charsets import decoder_of, is_utf8
 from cdc.capture.decimals import decimal_bytes
@@ -206,6 +207,9 @@ def _string(
     else:
         prefix = 1 if column.length < 256 else 2
     compressed = column.type in (t.BLOB_COMPRESSED, t.VARCHAR_COMPRESSED)
+    logical = LOGICAL.get(described.data_type if described else column.logical)
+    if logical and fixed and column.length == logical[0]:
+        return Form(opcodes.BYTES, logical[1], prefix, column.length, table=logical[2])
     if column.charset in ("binary", ""):
         convert = _TEXT_OF_BYTES.get(settings.binary_handling_mode)
         avro = "string" if convert else "bytes"

@@ -341,3 +341,60 @@ def test_a_keys_bytes_stay_the_same_when_a_default_of_it_becomes_known(
     (second,) = (one for one in described.records if one.topic != KEPT)
     assert first.key == second.key
     assert first.value != second.value
+
+
+UUIDS = (
+    "6ccd780c-baba-1026-9564-5b8c656024db",
+    "123e4567-e89b-42d3-a456-426655440000",
+    "018f4567-e89b-72d3-a456-426655440000",
+    "00000000-0000-0000-0000-000000000000",
+)
+ADDRESSES = (
+    "::", "::1", "::ffff:10.0.0.1", "::10.0.0.1", "2001:db8::ff00:42:8329", "1:0:2:3:4:5:6:7",
+    "1:0:0:2:0:0:0:3", "::102", "::1:2", "1::", "0:0:1::", "1:0:2:0:3:4:5:6", "1:2:3:4:5:6:7:0",
+    "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+)  # fmt: skip
+
+
+def test_mariadbs_uuid_and_addresses_are_text_and_binary_is_bytes(
+    mariadb_database: FreshDatabase,
+) -> None:
+    mariadb_database.execute(
+        "create table t (u uuid primary key, six inet6, four inet4, b binary(16), c binary(4))"
+    )
+    capturing = Capturing(mariadb_database)
+    start = capturing.here()
+    for n, address in enumerate(ADDRESSES):
+        mariadb_database.execute(
+            f"insert into t values ('{UUIDS[n % 4][:-2]}{n:02}', '{address}', '10.0.{n}.255',"
+            " unhex('00112233445566778899aabbccddee00'), 'ab')"
+        )
+    plain = Capturing(mariadb_database, has_catalogue=False)
+    capturing.run(start, count=len(ADDRESSES))
+    shown = mariadb_database.execute("select u, six, four, b, c from t")
+    assert sorted(tuple(one.row.values()) for one in capturing.changes()) == sorted(shown)
+    schema = capturing.changes()[0].key_schema
+    assert schema["fields"][0]["type"]["connect.name"] == "io.debezium.data.Uuid"
+    plain.run(start, count=len(ADDRESSES))
+    assert plain.changes()[0].row["four"] == bytes([10, 0, 0, 255])
+
+
+def test_a_uuid_in_a_key_is_text_also_where_nothing_else_is_known(
+    mariadb_database: FreshDatabase,
+) -> None:
+    mariadb_database.execute("create table t (u uuid primary key, a int default 5, b binary(16))")
+    capturing = Capturing(mariadb_database)
+    start = capturing.here()
+    mariadb_database.execute(
+        f"insert into t (u) values ('{UUIDS[0]}')",
+        "alter table t alter a set default 6",
+        f"insert into t (u) values ('{UUIDS[1]}')",
+    )
+    capturing.run(start, count=2)
+    one, two = capturing.changes()
+    assert (one.default("a"), two.default("a")) == (None, 6)
+    assert [one.row["u"], two.row["u"]] == list(UUIDS[:2])
+    assert one.key_schema == two.key_schema
+    again = Capturing(mariadb_database, registry=capturing.registry, has_catalogue=False)
+    again.run(start, count=2, stored=capturing.kept)
+    assert [change.row["u"] for change in again.changes()] == list(UUIDS[:2])
