@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from statistics import mean, median
 
 from cdc.services.progress import tell
-from tests.bench.debezium import HEAP, LABEL
+from tests.bench.connect import worker
+from tests.bench.debezium import HEAP, HEAP_MIN, LABEL, Debezium
 from tests.bench.drain import Drain, drain
 from tests.bench.figures import Figure, repeated
 from tests.bench.goals import AGAINST_DEBEZIUM
@@ -60,6 +61,19 @@ def beside(lab: Lab, load: Load) -> Iterator[Figure]:
     ratio = lab.rates[ours] / max(rates)
     setup = f"our mean against its best, {max(rates):,.0f} {load.unit}"
     yield Figure(f"{ours}, {AGAINST_DEBEZIUM}", ratio, "times", setup)
+
+
+def with_small_heap(lab: Lab, load: Load) -> Iterator[Figure]:
+    """What memory Debezium needs at least, in a worker of its own that begins cold."""
+    if lab.worker is None:
+        return
+    label = f"{load.name} into Kafka, {LABEL} with the smallest heap"
+    with worker(lab.folder / "small", lab.kafka.bootstrap_servers, HEAP_MIN) as small:
+        system = Debezium(small, lab.kafka, lab.address)
+        (run,) = _runs(lab, label, system, load.stretch, repeats=1)
+    setup = f"heap {HEAP_MIN}, cold; {load.setup}"
+    yield Figure(label, run.per_second, load.unit, setup)
+    yield Figure(f"{label}, peak memory", run.taken.peak_rss_bytes / MB, "MB", f"RSS, {setup}")
 
 
 def plain(lab: Lab, stretch: Stretch, variables: Mapping[str, str], setup: str) -> Iterator[Figure]:

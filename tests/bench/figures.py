@@ -50,8 +50,9 @@ def shown(value: float) -> str:
 
 def repeated(label: str, values: Sequence[float], unit: str, setup: str) -> Iterator[Figure]:
     """The mean of the repeats, and how far they lie apart: the noise of this machine."""
-    yield Figure(label, mean(values), unit, f"mean of {len(values)} runs; {setup}")
+    runs = f"mean of {len(values)} runs; " if len(values) > 1 else ""
+    yield Figure(label, mean(values), unit, runs + setup)
     if len(values) > 1:
         apart = 100 * (max(values) - min(values)) / mean(values)
-        listed = " and ".join(f"{value:,.0f}" for value in values)
+        listed = " and ".join(map(shown, values))
         yield Figure(f"{label}, A/A spread", apart, "%", f"the same again: {listed} {unit}")

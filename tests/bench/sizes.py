@@ -53,7 +53,7 @@ class Sizes:
             updates=rows * 2 // 3,
             wide_rows=rows // 10,
             text_rows=rows // 5,
-            large_rows=rows // 100,
+            large_rows=rows // 150,
             giant_bytes=10**9 if rows >= DEFAULT_ROWS else rows * 100,
             plain_rows=rows // 10,
             decoded_rows_min=max(DECODED_ROWS_MIN, rows),

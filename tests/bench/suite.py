@@ -86,6 +86,7 @@ def figures(lab: Lab) -> Iterator[Figure]:
     for load in (loads.bulk, loads.singles):
         yield from drains.drained(lab, load, lab.kafka)
         yield from drains.beside(lab, load)
+    yield from drains.with_small_heap(lab, loads.bulk)
     for load in (loads.bulk, loads.singles):
         yield from drains.drained(lab, load, lab.embedded)
         yield from decodes.decoded(lab, load, loads.rowless)
