@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import rich_click as click
@@ -212,6 +212,8 @@ def _settings(options: tuple[str, ...]) -> Mapping[str, str]:
 @click.option("--set", "options", multiple=True, metavar="OPTION=VALUE",
               help="A setting of change events; may be repeated.")  # fmt: skip
 @click.option("--tables", "tables_file", type=FILE, help="Descriptions, as `cdc describe` writes.")
+@click.option("--accept", multiple=True, metavar="NAME",
+              help="What would stop it (docs/what-is-followed.md).")  # fmt: skip
 @click.option("--schemas", "schemas_file", type=FILE, help="Write schema id → Avro schema here.")
 @click.option("--config", "-c", "config_file", type=FILE, help="Take all from a connector file.")
 def decode(
@@ -220,6 +222,7 @@ def decode(
     connector: str | None,
     options: tuple[str, ...],
     tables_file: Path | None,
+    accept: tuple[str, ...],
     schemas_file: Path | None,
     config_file: Path | None,
 ) -> None:
@@ -227,6 +230,7 @@ def decode(
     from cdc.capture.settings import parse_settings
     from cdc.collecting import collect_seldom
     from cdc.config import FileSource
+    from cdc.config.source import Accepted
     from cdc.decoding import Decoding
     from cdc.patterns import TablePatterns
     from cdc.wiring import read_descriptions
@@ -237,6 +241,10 @@ def decode(
     settings, faults = parse_settings(merged)
     if faults:
         raise click.UsageError("; ".join(f"--set {name} {text}" for name, text in faults))
+    if unknown := set(accept) - set(get_args(Accepted)):
+        raise click.UsageError(
+            f"--accept {', '.join(sorted(unknown))}: one of {', '.join(get_args(Accepted))}"
+        )
     source = config.source if config else None
     if tables_file is None and isinstance(source, FileSource):
         tables_file = source.tables_file
@@ -245,6 +253,7 @@ def decode(
         source.patterns if source else TablePatterns(("*.*",)),
         settings,
         read_descriptions(tables_file),
+        accept=accept or (source.accept if source else ()),
     )
     if form == "none":
         click.echo(f"{sum(map(len, decoding.records(files)))} records")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -35,6 +35,8 @@ class Decoding:
     tables: TablePatterns
     settings: ChangeEventSettings
     descriptions: Descriptions
+    accept: Collection[str] = ()
+    """What would stop it otherwise: `source.accept`."""
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)
     schemas: dict[int, Any] = field(default_factory=dict)
     """Schema id → JSON value, of what was met so far."""
@@ -49,7 +51,7 @@ class Decoding:
             self._announce,
             given=self.descriptions,
         )
-        decoder = Decoder(binder, self.settings)
+        decoder = Decoder(binder, self.settings, accept=self.accept)
         source = FilesSource(files, start=StartAt("earliest"), stop=threading.Event())
         for batch in source.read(None):
             yield decoder(batch).records

@@ -99,14 +99,14 @@ class Description:
         """True if this can be the table that the shape was taken of."""
         if len(self.columns) != len(shape.columns):
             return False
+        pairs = list(zip(self.columns, shape.columns, strict=True))
         if not shape.named:
-            return True
+            return all(_has_type_of(known, seen) for known, seen in pairs)
         names = [column.name for column in shape.columns]
         key = tuple(names[i] for i in shape.primary_key)
         # Without a primary key the server's stand-in is meant; key parts aren't known here.
         if self.keys and key != self.primary_key and key not in ((), *self.unique_keys):
             return False
-        pairs = zip(self.columns, shape.columns, strict=True)
         return all(_may_be(known, seen) for known, seen in pairs)
 
     def to_json(self) -> dict[str, Any]:
@@ -181,11 +181,16 @@ def _plain(key: UniqueKey) -> tuple[str, ...]:
     return tuple(name for name in key.columns if name is not None)
 
 
+def _has_type_of(known: ColumnDescription, seen: t.Column) -> bool:
+    return known.nullable == seen.nullable and seen.type in _TYPES.get(
+        known.data_type, (seen.type,)
+    )
+
+
 def _may_be(known: ColumnDescription, seen: t.Column) -> bool:
     return (
         known.name == seen.name
-        and known.nullable == seen.nullable
-        and seen.type in _TYPES.get(known.data_type, (seen.type,))
+        and _has_type_of(known, seen)
         and (
             known.data_type not in _INTEGERS or seen.unsigned == (" unsigned" in known.column_type)
         )

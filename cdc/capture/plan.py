@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,13 +10,16 @@ from typing import Any
 from cdc.capture import rows
 from cdc.capture.checkpoint import Flavor
 from cdc.capture.columns import ColumnPlan
-from cdc.capture.description import Description
+from cdc.capture.description import ColumnDescription, Description
 from cdc.capture.envelope import Field, key_schema, value_schema
 from cdc.capture.names import avro_namespace, topic_name
 from cdc.capture.planned_column import PlannedColumn, plan_column
 from cdc.capture.settings import ChangeEventSettings
-from cdc.capture.shapes import Shape
+from cdc.capture.shapes import ENUM, SET, Column, Shape
 from cdc.errors import DecodeError
+
+_LABEL = re.compile(r"'((?:[^']|'')*)'")
+"""Of an ENUM or SET in the catalogue's words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +83,24 @@ def _with_names(shape: Shape, description: Description | None) -> Shape:
             hint="SET PERSIST binlog_row_metadata=FULL on the source, then write to the table"
             " only after that; rows written before can't be named for certain",
         )
-    columns = tuple(
-        replace(seen, name=known.name, unsigned=" unsigned" in known.column_type)
-        for seen, known in zip(shape.columns, description.columns, strict=True)
+    columns = map(_with_name, shape.columns, description.columns)
+    return replace(shape, columns=tuple(columns))
+
+
+def _with_name(seen: Column, known: ColumnDescription) -> Column:
+    """The column with what a TABLE_MAP without names leaves out as well: labels, signs."""
+    labels, charset = seen.labels, seen.charset
+    if seen.type in (ENUM, SET) and not labels:
+        found = _LABEL.findall(known.column_type)
+        labels = tuple(label.replace("''", "'") for label in found)
+        charset = charset or known.charset
+    return replace(
+        seen,
+        name=known.name,
+        unsigned=" unsigned" in known.column_type,
+        labels=labels,
+        charset=charset,
     )
-    return replace(shape, columns=columns)
 
 
 def _key_columns(

@@ -16,7 +16,7 @@ import pytest
 import cdc
 from cdc import cli
 from tests import shop
-from tests.binlogs import GOLDEN, whole_events
+from tests.binlogs import GOLDEN, Binlog, whole_events
 from tests.connectors import COMMAND, Project, Section, kafka_log, source_section
 from tests.services_plugin import FreshDatabase, NewUser
 from tests.shop import Shop, new_shop
@@ -96,6 +96,18 @@ def test_decode_reads_several_files_as_one_stream(project: Project, binlog: Path
     assert told(first, second) == whole
     ended = project.run("decode", first, second, "--format", "none")
     assert ended.stdout == f"{len(whole)} records\n"
+
+
+def test_decode_goes_on_where_it_is_told_to(project: Project, tmp_path: Path) -> None:
+    log = Binlog().begin(1).query("INSERT INTO t VALUES (1)").commit()
+    file = tmp_path / "binlog.000001"
+    file.write_bytes(b"\xfebin" + b"".join(log.events[1:]))
+    refused = project.run("decode", file, code=1)
+    assert "as a statement, not as rows, at binlog.000001:" in refused.stderr
+    assert "source.accept: [statement_rows]" in refused.stderr
+    project.run("decode", file, "--accept", "statement_rows")
+    wrong = project.run("decode", file, "--accept", "statements", code=2)
+    assert "one of row_image_not_full" in wrong.stderr
 
 
 def test_decode_takes_its_settings_from_a_connector_file(project: Project, binlog: Path) -> None:
