@@ -7,7 +7,7 @@ often without a description than once with a wrong one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from cdc.capture.alter import altered, created, with_index, without_index
@@ -75,6 +75,8 @@ class Statement:
 
 
 _NOTHING: Final = Statement()
+_LOST: Final = "\ufffd"
+"""What stands for bytes that aren't UTF-8: the session had another charset."""
 # Statements of these first words never change a table's definition.
 _HARMLESS: Final = frozenset(
     {"BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE", "XA", "INSERT", "UPDATE", "DELETE",
@@ -105,9 +107,18 @@ def read_statement(text: str, database: str, flavor: Flavor, charsets: Charsets)
         if reader is None:
             raise NotUnderstood(word)
         tokens.take()
-        return reader(tokens, database, flavor, charsets)
+        found = reader(tokens, database, flavor, charsets)
     except NotUnderstood:
-        return Statement(unknown_names=_names_in(stream))
+        return Statement(unknown_names=frozenset() if _LOST in text else _names_in(stream))
+    return _without_lost(found) if _LOST in text else found
+
+
+def _without_lost(statement: Statement) -> Statement:
+    """Of a text in a charset that isn't UTF-8: which tables it changes, but not to what."""
+    if any(_LOST in "".join(effect.table) for effect in statement.effects):
+        return Statement(unknown_names=frozenset())
+    effects = tuple(replace(effect, make=_unknown) for effect in statement.effects)
+    return replace(statement, effects=effects)
 
 
 Charsets = Callable[[str], str]

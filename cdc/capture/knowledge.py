@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from cdc.capture.addresses import LOGICAL
 from cdc.capture.checkpoint import Checkpoint, Flavor
-from cdc.capture.ddl import Statement, read_statement
+from cdc.capture.ddl import Statement, folded, read_statement
 from cdc.capture.decisions import Decision, Decisions, TableName, Why, place_order
 from cdc.capture.description import Description
 from cdc.capture.shapes import Shape
@@ -90,6 +90,8 @@ class Knowledge:
         self._catalogue: Catalogue = catalogue or NoCatalogue()
         self._decisions = Decisions(stored)
         self._given = dict(given or {})
+        self._names: dict[TableName, TableName] = {}
+        """As they are known, by their folded form."""
         self._flavor: Flavor = "mysql"
         self._again: dict[TableName, tuple[str, int]] = {}
         self._records: list[Record] = []
@@ -100,6 +102,8 @@ class Knowledge:
         """A reading begins."""
         self._flavor = checkpoint.flavor
         self._decisions.start(checkpoint)
+        self._names = {folded(table): table for table in self._given}
+        self._names.update((folded(table), table) for table in self._decisions.tables())
         self._records = []
         undecided = (self._decisions.in_force(table) for table in self._decisions.tables())
         self._again = {one.table: ("", 0) for one in undecided if one and not one.is_final}
@@ -253,6 +257,7 @@ class Knowledge:
     ) -> None:
         types = tuple((logical or {}).items())
         decision = Decision(table, place.transaction, description, why, is_final, types)
+        self._names[folded(table)] = table
         self._decisions.put(decision)
         self._again.pop(table, None)
         if self._topic is not None:
@@ -273,11 +278,7 @@ class Knowledge:
         """The name as it is known: a server may take capitals and small letters for the same."""
         if self._decisions.in_force(table) is not None or table in self._given:
             return table
-        wanted = (table[0].casefold(), table[1].casefold())
-        for known in (*self._decisions.tables(), *self._given):
-            if (known[0].casefold(), known[1].casefold()) == wanted:
-                return known
-        return table
+        return self._names.get(folded(table), table)
 
     def _keep_charset(self, database: str, charset: str, place: Place) -> None:
         """A database's charset is decided on as a table without name or columns."""

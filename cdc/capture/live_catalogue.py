@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import structlog
+
 from cdc.capture.catalogue import read_tables
 from cdc.capture.connection import Session
 from cdc.capture.ddl_ahead import DdlAhead, look_ahead
@@ -15,12 +17,14 @@ from cdc.capture.lineage import POSITION_MAX
 from cdc.capture.refusals import code_and_text
 from cdc.capture.shapes import Shape
 from cdc.capture.source_settings import ServerSettings
-from cdc.errors import SourceError, Unreachable
+from cdc.errors import CdcError, SourceError, Unreachable
 
 LOCK_SECONDS_MAX = 2
 """How long a reading may wait for a table that DDL is at work on."""
 AHEAD_BYTES_MAX = 256 << 20
 """Binlog between the stream and its end that a reading is carried back over."""
+
+logger = structlog.get_logger()
 
 _LOCK_WAIT_TIMEOUT = 1205
 _DEADLOCK = 1213
@@ -49,11 +53,19 @@ class LiveCatalogue:
         if reading is None:
             return Found(None, False, (place.file, place.pos))
         begin = place_order(place.file, place.pos)
+        if reading.description is None:
+            return Found(None, False)
         if begin >= place_order(*reading.end):
             return Found(reading.description, True)
         if self._bytes_between(place, reading.end) > self._ahead_bytes_max:
             return Found(reading.description, False, reading.end)
-        self._look_ahead(place, reading.end)
+        try:
+            self._look_ahead(place, reading.end)
+        except Unreachable:
+            raise
+        except CdcError as error:  # such as a file that was purged meanwhile
+            logger.warning("no description can be carried back", why=error.message)
+            return Found(reading.description, False)
         return Found(reading.description, not self._ahead.changes(table, begin))
 
     def names_of(self, shape: Shape) -> Description | None:

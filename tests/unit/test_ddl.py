@@ -232,3 +232,13 @@ def test_any_text_at_all_is_read_without_an_error(text: str) -> None:
         for effect in statement.effects:
             effect.make(before.get)
         statement.may_change(T)
+
+
+def test_a_text_of_another_charset_changes_its_tables_and_tells_nothing_of_them() -> None:
+    text = "alter table t alter a set default 'ä'".encode("latin-1").decode("utf-8", "replace")
+    statement = read_statement(text, "shop", "mysql", lambda _: "")
+    assert statement.may_change(T)
+    assert not statement.may_change(("shop", "u"))
+    assert known_after(CREATE, text)[T] is None
+    renamed = "rename table ä to t".encode("latin-1").decode("utf-8", "replace")
+    assert read_statement(renamed, "shop", "mysql", lambda _: "").may_change(("shop", "ö"))
