@@ -83,6 +83,7 @@ class Binder:
             catalogue=catalogue,
             stored=stored,
             given=given,
+            veil=self._veil,
         )
         self._is_plain = is_plain
         self._last_schema = last_schema
@@ -111,6 +112,20 @@ class Binder:
         return self._matches(database, table) or (
             (helped := helped_table(table)) is not None and self._matches(database, helped)
         )
+
+    def _veil(self, table: TableName, description: Description) -> Description:
+        """The description without defaults, comments and labels of hidden columns."""
+        rules = self._settings.columns
+        columns = []
+        for column in description.columns:
+            name = ".".join((*table, column.name))
+            if not rules.is_included(name) or rules.mask_of(name) is not None:
+                kind = (
+                    column.data_type if column.data_type in ("enum", "set") else column.column_type
+                )
+                column = replace(column, default=None, comment="", column_type=kind)
+            columns.append(column)
+        return replace(description, columns=tuple(columns))
 
     def captures_database(self, database: str) -> bool:
         """True if the configuration may name a table of the database."""

@@ -81,12 +81,14 @@ class Knowledge:
         catalogue: Catalogue | None = None,
         stored: Iterable[Decision] = (),
         given: Mapping[TableName, Description] | None = None,
+        veil: Callable[[TableName, Description], Description] = lambda _, known: known,
     ) -> None:
         """`topic` is where decisions are kept; None: nowhere. `tracks` names more tables than
         `captures`: those that may become captured ones. `given` holds until something is decided
-        on a table."""
+        on a table. `veil` takes off what is to reach no topic (invariant 9)."""
         self._topic = topic
         self._captures, self._tracks = captures, tracks
+        self._veil = veil
         self._catalogue: Catalogue = catalogue or NoCatalogue()
         self._decisions = Decisions(stored)
         self._given = dict(given or {})
@@ -256,6 +258,7 @@ class Knowledge:
         logical: Mapping[str, str] | None = None,
     ) -> None:
         types = tuple((logical or {}).items())
+        description = description and self._veil(table, description)
         decision = Decision(table, place.transaction, description, why, is_final, types)
         self._names[folded(table)] = table
         self._decisions.put(decision)

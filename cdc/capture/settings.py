@@ -220,6 +220,9 @@ def parse_settings(options: Mapping[str, Any]) -> tuple[ChangeEventSettings, lis
     if parsed.values.get("include_query") and hides:
         text = "would publish in the statement's text what other settings hide of columns"
         faults.append(("include.query", text))
+    if parsed.values.get("include_schema_changes") and hides:
+        text = "would publish in the text of DDL what other settings hide of columns"
+        faults.append(("include.schema.changes", text))
     # Hashes come last, as with Debezium: a column with two masks has the asterisks.
     masks = sorted(parsed.masks, key=lambda mask: bool(mask.algorithm))
     rules = ColumnRules(**parsed.columns, masks=tuple(masks), truncations=tuple(parsed.truncations))

@@ -129,3 +129,16 @@ def test_without_the_option_there_is_no_such_topic(capture: Capture) -> None:
     reading = Reading(capture, tables=("shop.*",))
     log = Binlog().gtid(1).query("create table t (id int primary key)")
     assert list(reading.first(log).records) == []
+
+
+def test_what_is_kept_of_hidden_columns_is_their_names_and_types(capture: Capture) -> None:
+    options = {"column.exclude.list": "shop.t.b", "column.mask.with.3.chars": "shop.t.c"}
+    reading = Reading(capture, tables=("shop.*",), options=options, topic="c.descriptions")
+    log = Binlog().gtid(1)
+    log.query(
+        "create table t (a varchar(9) default 'seen' primary key, b varchar(9) default 'never1'"
+        " comment 'never2', c enum('never3') default 'never3')"
+    )
+    (record,) = reading.first(log).records
+    assert b"seen" in record.value
+    assert b"never" not in record.value

@@ -140,6 +140,7 @@ def test_a_salt_may_stand_in_the_value_where_it_can_come_from_the_environment() 
 @pytest.mark.parametrize("hiding", ["column.exclude.list", "column.mask.with.3.chars"])
 def test_a_statements_text_is_refused_beside_hidden_columns(hiding: str) -> None:
     assert "hide of columns" in fault({"include.query": True, hiding: ".*"})
+    assert "hide of columns" in fault({"include.schema.changes": True, hiding: ".*"})
 
 
 def test_columns_are_either_included_or_excluded() -> None:
