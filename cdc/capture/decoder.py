@@ -766,6 +766,11 @@ class Decoder:
 
     def _definition(self, text: str, database: str, server_id: int) -> None:
         """DDL: what tables are from here on."""
+        changed = statements.table_changed_in_bulk(text, database)
+        if changed is not None and self.binder.captures(*changed):
+            self.dropped[
+                ".".join(changed), "rows of partitions or tablespaces, without events"
+            ] += 1
         transaction: Transaction = self.transaction
         said = Said(
             ddl=text,

@@ -36,7 +36,13 @@ _QUOTED = re.compile(
     r"""|`(?:[^`]|``)*+(?:`|\Z)|/\*.*?(?:\*/|\Z)""",
     re.DOTALL,
 )
+_QUOTED_TEXT = re.compile(r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|/\*.*?\*/""", re.DOTALL)
 _SELECT = re.compile(r"\bSELECT\b", re.IGNORECASE)
+_ALTER = re.compile(
+    rf"ALTER\s+(?:ONLINE\s+|IGNORE\s+)*TABLE\s+(?:IF\s+EXISTS\s+)?{_NAME}(?:\s*\.\s*{_NAME})?"
+    r".*?\b(?:(?:DROP|TRUNCATE|EXCHANGE)\s+PARTITION|IMPORT\s+(?:PARTITION\b.*?)?TABLESPACE)\b",
+    re.IGNORECASE | re.DOTALL,
+)
 _ROLLBACK_TO = re.compile(r"ROLLBACK\s+(WORK\s+)?TO\b", re.IGNORECASE)
 
 
@@ -67,7 +73,15 @@ def databases_in(text: str) -> set[str]:
 
 def truncated_table(text: str, database: str) -> tuple[str, str] | None:
     """(database, table) of a TRUNCATE statement; None if it can't be told."""
-    found = _TRUNCATED.match(_without_comments(text))
+    return _named(_TRUNCATED.match(_without_comments(text)), database)
+
+
+def table_changed_in_bulk(text: str, database: str) -> tuple[str, str] | None:
+    """The table of DDL that changes rows without events: partitions, tablespaces; else None."""
+    return _named(_ALTER.match(_QUOTED_TEXT.sub("''", _without_comments(text))), database)
+
+
+def _named(found: re.Match[str] | None, database: str) -> tuple[str, str] | None:
     if not found:
         return None
     quoted_or_plain = (found.group(1, 2), found.group(3, 4))

@@ -7,6 +7,7 @@ import random
 import re
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,32 @@ def test_compressed_transactions_are_read_as_they_would_be_without(
     assert changed(reading, followed) == changed(plain_reading, expected)
     if bytes_max == 500:
         assert len(followed.outputs) > 20
+
+
+def test_a_restart_inside_a_compressed_transaction_goes_on_behind_the_last_row(
+    capture: Capture, mysql_database: FreshDatabase
+) -> None:
+    """The server sends the whole payload again; what was done of it is stepped over."""
+    mysql_database.execute("create table t (id int primary key)")
+    with mysql_database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("select @@global.gtid_executed")
+        before = cursor.fetchone()[0].replace("\n", "")
+    written = write(
+        mysql_database,
+        "set binlog_transaction_compression = on",
+        "begin",
+        *(f"insert into t values ({number})" for number in range(20)),
+        "commit",
+        "insert into t values (20)",
+    )
+    reading, followed = written.decoded(capture, "t", bytes_max=500)
+    inside = [one.checkpoint for one in followed.outputs if one.checkpoint.rows_done]
+    assert len(inside) > 3
+    for checkpoint in inside[::3]:
+        after = replace(checkpoint, gtid_set=before, server="")
+        again = Reading(capture, tables=(f"{mysql_database.name}.t",))
+        found, _ = decode_from(again, mysql_database, after, 21 - checkpoint.rows_done)
+        assert found == list(range(checkpoint.rows_done, 21))
 
 
 # XA

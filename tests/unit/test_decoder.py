@@ -296,6 +296,25 @@ def test_a_truncate_of_a_table_of_which_nothing_was_published_is_counted(
     assert reading.decoder.dropped == {("shop.t", reason): 1}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ALTER TABLE t DROP PARTITION p1",
+        "alter table `shop`.`t` /* x */ truncate partition p1, p2",
+        "ALTER TABLE t EXCHANGE PARTITION p WITH TABLE u",
+        "ALTER TABLE t IMPORT TABLESPACE",
+        "ALTER TABLE t IMPORT PARTITION p1 TABLESPACE",
+    ],
+)
+def test_ddl_that_changes_rows_without_events_is_counted(capture: Capture, text: str) -> None:
+    reading = Reading(capture)
+    log = Binlog().gtid(1).query(text).gtid(2).query("ALTER TABLE t COMMENT 'DROP PARTITION'")
+    log.gtid(3).query("ALTER TABLE other.t DROP PARTITION p1")
+    assert reading.first(log).records == []
+    reason = "rows of partitions or tablespaces, without events"
+    assert reading.decoder.dropped == {("shop.t", reason): 1}
+
+
 # Statements that should have been rows
 
 
