@@ -31,12 +31,12 @@ _TRUNCATED = re.compile(rf"TRUNCATE\s+(?:TABLE\s+)?{_NAME}(?:\s*\.\s*{_NAME})?",
 _WORD = re.compile(r"`((?:[^`]|``)++)(?:`|\Z)|([\w$]++)")
 _DOT = re.compile(r"\s*+\.")
 _CREATE_TABLE = re.compile(r"CREATE\s+(?:OR\s+REPLACE\s+)?TABLE\b", re.IGNORECASE)
-_QUOTED = re.compile(
+_TEXT = (
     r"""'(?:[^'\\]|\\(?:.|\Z)|'')*+(?:'|\Z)|"(?:[^"\\]|\\(?:.|\Z)|"")*+(?:"|\Z)"""
-    r"""|`(?:[^`]|``)*+(?:`|\Z)|/\*.*?(?:\*/|\Z)""",
-    re.DOTALL,
+    r"""|/\*.*?(?:\*/|\Z)"""
 )
-_QUOTED_TEXT = re.compile(r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|/\*.*?\*/""", re.DOTALL)
+_TEXTS = re.compile(_TEXT, re.DOTALL)
+_QUOTED = re.compile(rf"{_TEXT}|`(?:[^`]|``)*+(?:`|\Z)", re.DOTALL)
 _SELECT = re.compile(r"\bSELECT\b", re.IGNORECASE)
 _ALTER = re.compile(
     rf"ALTER\s+(?:ONLINE\s+|IGNORE\s+)*TABLE\s+(?:IF\s+EXISTS\s+)?{_NAME}(?:\s*\.\s*{_NAME})?"
@@ -78,7 +78,7 @@ def truncated_table(text: str, database: str) -> tuple[str, str] | None:
 
 def table_changed_in_bulk(text: str, database: str) -> tuple[str, str] | None:
     """The table of DDL that changes rows without events: partitions, tablespaces; else None."""
-    return _named(_ALTER.match(_QUOTED_TEXT.sub("''", _without_comments(text))), database)
+    return _named(_ALTER.match(_TEXTS.sub("''", _without_comments(text))), database)
 
 
 def _named(found: re.Match[str] | None, database: str) -> tuple[str, str] | None:

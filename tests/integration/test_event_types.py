@@ -267,7 +267,7 @@ def test_a_restart_inside_a_compressed_transaction_goes_on_behind_the_last_row(
         "commit",
         "insert into t values (20)",
     )
-    reading, followed = written.decoded(capture, "t", bytes_max=500)
+    _, followed = written.decoded(capture, "t", bytes_max=500)
     inside = [one.checkpoint for one in followed.outputs if one.checkpoint.rows_done]
     assert len(inside) > 3
     for checkpoint in inside[::3]:

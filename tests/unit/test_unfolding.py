@@ -250,7 +250,12 @@ def test_rows_of_a_transaction_of_mariadb_that_is_rolled_back_do_not_count(
         assert followed.checkpoint.pos == log.position
 
 
-def test_rows_behind_a_savepoint_of_mariadb_go_with_it(capture: Capture) -> None:
+@pytest.mark.parametrize("memory_bytes_max", [1 << 20, 0])
+def test_rows_behind_a_savepoint_of_mariadb_go_with_it(
+    capture: Capture, monkeypatch: pytest.MonkeyPatch, memory_bytes_max: int
+) -> None:
+    bound = "MEMORY_BYTES_MAX"
+    monkeypatch.setitem(capture.unfolding.Holds.open.__globals__, bound, memory_bytes_max)
     log = rows(Binlog("mariadb").begin(1), 1).query("SAVEPOINT `a`")
     rows(rows(log, 2).query("SAVEPOINT `b`"), 3).query("ROLLBACK TO `b`")
     rows(log, 4).query("ROLLBACK TO `a`")
