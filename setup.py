@@ -11,6 +11,7 @@ COMPILED = [
     "cdc/capture/columns.py",
     "cdc/capture/moments.py",
     "cdc/capture/decimals.py",
+    "cdc/capture/json_binary.py",
     "cdc/capture/values.py",
     "cdc/capture/rows.py",
     "cdc/capture/bound_table.py",

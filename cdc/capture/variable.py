@@ -8,7 +8,7 @@ from typing import Any
 
 from cdc.capture import opcodes
 from cdc.capture.avro_out import avro_string
-from cdc.capture.json_binary import json_text
+from cdc.capture.json_binary import json_utf8
 from cdc.errors import DecodeError
 
 VALUE_BYTES_MAX = 1 << 30
@@ -35,7 +35,7 @@ def variable_value(kind: int, value: bytes, length: int, convert: Any) -> bytes 
         value = value.ljust(length, b"\0")  # BINARY loses its trailing zeros
         return avro_bytes(convert(value) if convert else value)
     if kind == opcodes.JSON:
-        return avro_string(json_text(value)) if value else None
+        return avro_bytes(json_utf8(value)) if value else None
     if kind == opcodes.VECTOR:
         count = len(value) // 4
         return avro_long(count) + value[: 4 * count] + b"\0" if count else b"\0"
