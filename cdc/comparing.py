@@ -21,7 +21,6 @@ from cdc.capture.facts import read_facts
 from cdc.capture.places import first_checkpoint
 from cdc.capture.server import ServerSource
 from cdc.capture.settings import ChangeEventSettings
-from cdc.capture.shapes import Shape
 from cdc.capture.source_settings import ServerSettings, StartAt
 from cdc.codec.avro import SchemaCache
 from cdc.config import ConnectorConfig
@@ -105,11 +104,13 @@ class _Run:
         plain = ChangeEventSettings(tombstones_on_delete=False)
         assert config.source is not None
         common = (config.connector, config.source.patterns, plain, announce)
-        binder, tables = Binder(*common, is_plain=True), Tables(*common, _undescribed)
+        binder = Binder(*common, is_plain=True)
+        tables = Tables(Binder(*common, is_plain=True), plain)
         rules = event_settings(config).columns
         self.result = Compared(Comparison(_hidden_columns(rules, tables)), _text(start))
+        decoder = Decoder(binder, plain, accept=config.source.accept)
         self._sides = [
-            self._ours(Decoder(binder, plain), SchemaCache(registry, plain=True), start),
+            self._ours(decoder, SchemaCache(registry, plain=True), start),
             self._reference(Changes(tables, with_gaps=True), start),
         ]
         self._passed: list[Place] = [place_of(start.file, start.pos)] * 2
@@ -170,10 +171,6 @@ class _Run:
             self.result.comparison.reference(changes.of(batch))
             checkpoint = changes.checkpoint(0)
             yield place_of(checkpoint.file, checkpoint.pos)
-
-
-def _undescribed(shape: Shape) -> None:
-    """Both readers go by the shapes alone."""
 
 
 def _hidden_columns(rules: ColumnRules, tables: Tables) -> IsHidden:

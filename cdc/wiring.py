@@ -299,21 +299,22 @@ def _decoder(
 ) -> Any:
     """What makes change events of what the reader gives."""
     assert config.source is not None
-    common = (config.connector, config.source.patterns, settings, announce)
-    if is_reference_reader(config):
-        from cdc.reference.step import ReferenceStep
-        from cdc.reference.tables import Tables
-
-        assert catalogue is not None
-        return ReferenceStep(Tables(*common, catalogue.names_of), settings)
     binder = Binder(
-        *common,
+        config.connector,
+        config.source.patterns,
+        settings,
+        announce,
         catalogue=catalogue,
         stored=stored_decisions(config, log),
         given=given,
         topic=descriptions_topic(config.connector),
         last_schema=lambda topic: next(reversed(registry.versions(f"{topic}-value")), None),
     )
+    if is_reference_reader(config):
+        from cdc.reference.step import ReferenceStep
+        from cdc.reference.tables import Tables
+
+        return ReferenceStep(Tables(binder, settings), settings)
     return Decoder(binder, settings, accept=config.source.accept)
 
 

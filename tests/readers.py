@@ -14,6 +14,7 @@ from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.connection import Session
 from cdc.capture.decoder import Decoder
 from cdc.capture.facts import read_facts
+from cdc.capture.live_catalogue import LiveCatalogue
 from cdc.capture.places import first_checkpoint
 from cdc.capture.server import ServerSource
 from cdc.capture.settings import parse_settings
@@ -41,6 +42,8 @@ class Readers:
     settings: ServerSettings
     options: Mapping[str, Any] = field(default_factory=dict)
     ids: dict[str, int] = field(default_factory=dict)
+    is_described: bool = False
+    """Whether schemas are decorated by the catalogue."""
 
     def announce(self, topic: str, key: Any, value: Any) -> tuple[int, int]:
         key_id, value_id = (
@@ -69,12 +72,16 @@ class Readers:
         timer.start()
         source: Any
         step: Any
+        catalogue = LiveCatalogue(self.settings) if self.is_described else None
+        binder = Binder(
+            *common, is_plain=not self.is_described, catalogue=catalogue, topic="shop.descriptions"
+        )
         if name == "reference":
             source = ReferenceSource(self.settings, stop=stop)
-            step = ReferenceStep(Tables(*common, lambda _: None), chosen, clock=lambda: NOW)
+            step = ReferenceStep(Tables(binder, chosen), chosen, clock=lambda: NOW)
         else:
             source = ServerSource(self.settings, stop=stop)
-            step = Decoder(Binder(*common, is_plain=True), chosen, clock=lambda: NOW)
+            step = Decoder(binder, chosen, clock=lambda: NOW)
         try:
             with closing(source.read(start)) as batches:
                 for batch in batches:
@@ -84,6 +91,8 @@ class Readers:
                         return
         finally:
             timer.cancel()
+            if catalogue is not None:
+                catalogue.close()
         raise AssertionError(f"the end was not reached within {SECONDS_MAX} s")
 
     def read(

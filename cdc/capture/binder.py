@@ -133,7 +133,6 @@ class Binder:
 
     def bind(self, shape: Shape, flavor: Flavor, at: Place) -> BoundTable:
         """What the decoder needs of a table; of one that isn't captured only its rows' size."""
-        self._flavor = flavor
         name = f"{shape.database}.{shape.table}"
         if not self.captures(shape.database, shape.table):
             return BoundTable(
@@ -141,14 +140,25 @@ class Binder:
                 _skipping_plan(shape, self._settings),
                 drop_reason=self._drop_reason(shape.database, shape.table),
             )
+        return self._bound(name, self.plan(shape, flavor, at), flavor)
+
+    def plan(self, shape: Shape, flavor: Flavor, at: Place) -> TablePlan:
+        """The plan of a captured table, by what is known of it at the place."""
+        self._flavor = flavor
         description = None if self._is_plain else self._knowledge.at(shape, at)
         if flavor == "mariadb" and description is None:
             shape = self._with_logical_types(shape)
         plan = plan_table(
             shape, description, self._settings, connector=self.connector, flavor=flavor
         )
+        name = f"{shape.database}.{shape.table}"
         (self.undescribed.discard if plan.is_described else self.undescribed.add)(name)
-        return self._bound(name, plan, flavor)
+        return plan
+
+    def frames(self, plan: TablePlan) -> tuple[bytes, bytes]:
+        """Frames of the values and keys of a table's records; its topic is there afterwards."""
+        key_id, value_id = self._announce(plan.topic, plan.key_schema, plan.value_schema)
+        return frame(value_id), frame(key_id)
 
     def _with_logical_types(self, shape: Shape) -> Shape:
         types = self._knowledge.logical_types((shape.database, shape.table))
@@ -166,12 +176,11 @@ class Binder:
         return "table is not in source.tables"
 
     def _bound(self, name: str, plan: TablePlan, flavor: Flavor) -> BoundTable:
-        key_id, value_id = self._announce(plan.topic, plan.key_schema, plan.value_schema)
         return BoundTable(
             name,
             plan.rows,
             plan.topic,
-            (frame(value_id), frame(key_id)),
+            self.frames(plan),
             self._static_source(flavor),
             (avro_string(plan.shape.database), avro_string(plan.shape.table)),
         )

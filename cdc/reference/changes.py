@@ -15,7 +15,11 @@ from typing import Any
 from cdc.capture import binlog, statements
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.executed import Executed
+from cdc.capture.knowledge import Place
+from cdc.capture.lineage import POSITION_MAX
+from cdc.capture.schema_changes import Said
 from cdc.errors import DecodeError, SourceError
+from cdc.model import Record
 from cdc.reference import weaknesses
 from cdc.reference.events import Event, Statement, commit_micros_in, statement_in
 from cdc.reference.reads import Gtid, Image, Read, ReferenceBatch
@@ -70,6 +74,16 @@ class Gap:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A record that stands beside the change events: of descriptions, of schema changes."""
+
+    record: Record
+
+
+Told = Change | Boundary | Gap | Beside
+
+
 class Changes:
     """Follows one reading; gives changes, boundaries and, if they are wanted, gaps."""
 
@@ -78,8 +92,10 @@ class Changes:
         self.tables, self._with_gaps = tables, with_gaps
         self.dropped = Counter[tuple[str, str]]()
         self._start: Checkpoint | None = None
+        self.now_millis = 0
+        """The clock, for records of schema changes."""
 
-    def of(self, batch: ReferenceBatch) -> Iterator[Change | Boundary | Gap]:
+    def of(self, batch: ReferenceBatch) -> Iterator[Told]:
         """What the batch's events say, in order."""
         if batch.start is not None:
             self._begin(batch.start)
@@ -107,6 +123,7 @@ class Changes:
 
     def _begin(self, start: Checkpoint) -> None:
         self._start, self._flavor = start, start.flavor
+        self.tables.start(start)
         self._executed = Executed(start.flavor, start.gtid_set)
         self._file, self._position, self._seconds = start.file, start.pos, start.time_seconds
         self._resume = (start.transaction, start.rows_done)
@@ -118,7 +135,7 @@ class Changes:
         self._is_uncounted = False
         self._is_hidden = False
 
-    def _read(self, read: Read) -> Iterator[Change | Boundary | Gap]:
+    def _read(self, read: Read) -> Iterator[Told]:
         event, kind = read.seen.event, read.seen.event.kind
         if event.is_rows:
             yield from self._rows(read)
@@ -126,6 +143,8 @@ class Changes:
             yield from self._hide(event, read.weakness)
         elif kind == binlog.XID:
             yield from self._commit()
+        elif kind == binlog.TABLE_MAP:
+            yield from self._announced(read)
         elif kind == binlog.QUERY:
             yield from self._statement(event, statement_in(event.body))
         elif read.gtid is not None:
@@ -155,6 +174,7 @@ class Changes:
         self._is_resumed = name == self._resume[0]
         self._done = self._resume[1] if self._is_resumed else 0
         self._is_uncounted = self._is_hidden = False
+        self.tables.opened(self._where())
 
     def _enter(self) -> Iterator[Boundary]:
         if not self._has_begun:
@@ -172,7 +192,7 @@ class Changes:
         self._is_open = self._has_begun = self._is_resumed = False
         self._number = None
 
-    def _statement(self, event: Event, statement: Statement) -> Iterator[Change | Boundary | Gap]:
+    def _statement(self, event: Event, statement: Statement) -> Iterator[Told]:
         if not self._is_open:
             self._open(event, event.place, None)
         kind = statements.kind_of(statement.text)
@@ -190,6 +210,8 @@ class Changes:
         elif kind != statements.SAVEPOINT:
             if kind == statements.TRUNCATE:
                 yield from self._truncate(event, statement)
+            else:
+                yield from self._definition(event, statement)
             if not self._has_begun:
                 yield from self._commit()
 
@@ -204,6 +226,35 @@ class Changes:
         self.dropped[statement.database, "statement outside the captured databases"] += 1
         if not self._has_begun:
             yield from self._commit()
+
+    def _where(self) -> Place:
+        is_reachable = self._position <= POSITION_MAX
+        return Place(
+            self._transaction, self._file, self._position if is_reachable else self._begun_at
+        )
+
+    def _announced(self, read: Read) -> Iterator[Beside]:
+        """A TABLE_MAP: here a table is what it is for the rows that follow."""
+        shape = read.seen.shape
+        if shape is not None and self.tables.captures(shape.database, shape.table):
+            self.tables.of(shape, self._flavor, self._where())
+            yield from map(Beside, self.tables.records())
+
+    def _definition(self, event: Event, statement: Statement) -> Iterator[Beside]:
+        """DDL: what tables are from here on."""
+        said = Said(
+            ddl=statement.text,
+            database=statement.database,
+            micros=self._time_micros(),
+            now_millis=self.now_millis,
+            server_id=event.server_id,
+            gtid=self._gtid,
+            file=event.file,
+            position=event.begin,
+            is_published=self._is_resumed,
+        )
+        self.tables.defined(said, self._flavor, self._where())
+        yield from map(Beside, self.tables.records())
 
     def _truncate(self, event: Event, statement: Statement) -> Iterator[Change]:
         names = statements.truncated_table(statement.text, statement.database)
@@ -247,7 +298,7 @@ class Changes:
                 f" in the transaction at {event.place}: their number, and so ids, can't be told",
                 hint="leave out source.reader",
             )
-        table = self.tables.of(shape, self._flavor)
+        table = self.tables.of(shape, self._flavor, self._where())
         operation = _OPERATIONS[(event.kind - binlog.WRITE_ROWS_V1) % 7]
         for number, (before, after) in enumerate(read.rows):
             self._ordinal += 1
@@ -286,7 +337,13 @@ class Changes:
         row = {}
         for one in table.fields:
             try:
-                row[one.name] = datum(one.column, one.avro, image[one.index])
+                row[one.name] = datum(
+                    one.column,
+                    one.avro,
+                    image[one.index],
+                    default=one.default,
+                    shows_default=one.shows_default,
+                )
             except Untold as reason:
                 if not self._with_gaps:
                     raise _refusal(f"column {one.column.name} of {table.name}", event,

@@ -12,7 +12,7 @@ from typing import Any
 
 from cdc.codec.avro import SchemaCache
 from cdc.model import Record
-from cdc.reference.changes import Boundary, Change, Gap
+from cdc.reference.changes import Change, Gap, Told
 
 DIFFERENCES_MAX = 1_000
 """Differences that are kept to be shown; all are counted."""
@@ -145,7 +145,7 @@ class Comparison:
         """Changes that capture told."""
         self._ours.extend(filter(self._is_inside, lines))
 
-    def reference(self, told: Iterable[Change | Boundary | Gap]) -> None:
+    def reference(self, told: Iterable[Told]) -> None:
         """What the reference told."""
         for one in told:
             if isinstance(one, Gap):

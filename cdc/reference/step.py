@@ -8,12 +8,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from cdc.capture.checkpoint import Checkpoint
+from cdc.capture.envelope import TRANSACTION_KEY_SCHEMA, TRANSACTION_VALUE_SCHEMA
 from cdc.capture.settings import ChangeEventSettings
+from cdc.codec.avro import AvroSchema
 from cdc.codec.partition import place
 from cdc.model import ID_HEADER, REVISION_HEADER, Headers, Output, Record, Revision
-from cdc.reference.changes import Boundary, Change, Changes, Gap
+from cdc.reference.changes import Beside, Boundary, Change, Changes, Gap, Told
 from cdc.reference.reads import ReferenceBatch
 from cdc.reference.tables import Tables
+
+_TRANSACTION_KEY = AvroSchema(TRANSACTION_KEY_SCHEMA, plain=True)
+_TRANSACTION_VALUE = AvroSchema(TRANSACTION_VALUE_SCHEMA, plain=True)
 
 
 class ReferenceStep:
@@ -41,12 +46,15 @@ class ReferenceStep:
         if batch.start is not None:
             self._epoch, self._sequence = batch.start.epoch, batch.start.sequence
         self._now = self._clock()
+        self._changes.now_millis = self._now // 1_000_000
         records = [record for one in self._changes.of(batch) for record in self._records(one)]
         return Output(records, self._changes.checkpoint(self._sequence))
 
-    def _records(self, one: Change | Boundary | Gap) -> Iterator[Record]:
+    def _records(self, one: Told) -> Iterator[Record]:
         assert not isinstance(one, Gap), "they are errors here"
-        if isinstance(one, Boundary):
+        if isinstance(one, Beside):
+            yield one.record
+        elif isinstance(one, Boundary):
             yield from self._boundary(one)
         elif one.operation in self._settings.skipped_operations:
             reason = f"operation {one.operation} is in skipped.operations"
@@ -125,9 +133,9 @@ class ReferenceStep:
             ]
         if boundary.is_published:
             return
-        key_frame, value_frame, key_schema, value_schema = self._tables.transactions()
-        key = key_frame + key_schema.encode({"id": boundary.transaction})
-        body = value_frame + value_schema.encode(value)
+        key_frame, value_frame = self._tables.transactions()
+        key = key_frame + _TRANSACTION_KEY.encode({"id": boundary.transaction})
+        body = value_frame + _TRANSACTION_VALUE.encode(value)
         yield self._record(self._tables.transaction_topic, key, body, ())
 
     def _record(

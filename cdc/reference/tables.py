@@ -2,34 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cdc.capture.checkpoint import Flavor
-from cdc.capture.description import Description
-from cdc.capture.envelope import TRANSACTION_KEY_SCHEMA, TRANSACTION_VALUE_SCHEMA, version_of
-from cdc.capture.plan import TablePlan, plan_table
+from cdc.capture.binder import Binder
+from cdc.capture.checkpoint import Checkpoint, Flavor
+from cdc.capture.envelope import version_of
+from cdc.capture.knowledge import Place
+from cdc.capture.plan import TablePlan
+from cdc.capture.schema_changes import Said
 from cdc.capture.settings import ChangeEventSettings
 from cdc.capture.shapes import Column, Shape
 from cdc.codec.avro import AvroSchema
-from cdc.codec.wire import frame
 from cdc.errors import ConfigError
-from cdc.patterns import TablePatterns
+from cdc.model import Record
 
-SYSTEM_DATABASES = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
 SETTINGS_KNOWN = frozenset(
     {
         "tombstones_on_delete", "skipped_operations", "provide_transaction_metadata", "compat",
         "decimal_handling_mode", "bigint_unsigned_handling_mode", "time_precision_mode",
         "topic_delimiter", "topic_transaction", "unavailable_value_placeholder",
-        "heartbeat_interval_ms",
+        "replace_null_with_default", "include_schema_changes", "include_schema_comments",
     }
 )  # fmt: skip
 """Settings of change events that it follows; others must have their defaults."""
-
-Announce = Callable[[str, dict[str, Any] | None, dict[str, Any]], tuple[int, int]]
-Describe = Callable[[Shape], Description | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +39,10 @@ class Field:
     """Of the column in the shape."""
     avro: Any
     """The field's type, less null."""
+    default: Any
+    """As a datum; None: it has none."""
+    shows_default: bool
+    """Whether null is published as the default."""
 
 
 @dataclass(frozen=True)
@@ -62,38 +63,58 @@ class Table:
 
 
 class Tables:
-    """The tables that the configuration names, by shape."""
+    """The captured tables as they are where the stream is; what is known of them the binder says.
 
-    def __init__(
-        self,
-        connector: str,
-        patterns: TablePatterns,
-        settings: ChangeEventSettings,
-        announce: Announce,
-        describe: Describe,
-    ) -> None:
+    Descriptions decorate schemas, and never have a part in reading a row (invariant 6)."""
+
+    def __init__(self, binder: Binder, settings: ChangeEventSettings) -> None:
         _refuse_other_settings(settings)
-        self.connector = connector
-        self.transaction_topic = f"{connector}.transaction"
-        self._patterns, self._settings = patterns, settings
-        self._announce, self._describe = announce, describe
+        self._binder, self._settings = binder, settings
         self._by_shape: dict[int, tuple[Shape, Table]] = {}
         self._last_by_name: dict[tuple[str, str], Table] = {}
-        self._transactions: tuple[bytes, bytes, AvroSchema, AvroSchema] | None = None
+
+    @property
+    def connector(self) -> str:
+        return self._binder.connector
+
+    @property
+    def transaction_topic(self) -> str:
+        return self._binder.transaction_topic
+
+    def start(self, checkpoint: Checkpoint) -> None:
+        """A reading begins."""
+        self._binder.start(checkpoint)
+        self._by_shape, self._last_by_name = {}, {}
 
     def captures(self, database: str, table: str) -> bool:
         """True if the configuration names the table."""
-        return database not in SYSTEM_DATABASES and self._patterns.matches(database, table)
+        return self._binder.captures(database, table)
 
     def captures_database(self, database: str) -> bool:
         """True if the configuration may name a table of the database."""
-        return database not in SYSTEM_DATABASES and self._patterns.may_match_database(database)
+        return self._binder.captures_database(database)
 
-    def of(self, shape: Shape, flavor: Flavor) -> Table:
-        """The table of a shape; the same object for the same shape."""
+    def opened(self, at: Place) -> None:
+        """A transaction begins."""
+        if self._binder.is_waiting:
+            self._forget(self._binder.opened(at))
+
+    def defined(self, said: Said, flavor: Flavor, at: Place) -> None:
+        """DDL, perhaps."""
+        self._forget(self._binder.statement(said, flavor, at))
+
+    def records(self) -> list[Record]:
+        """What is to be written beside the change events."""
+        return self._binder.records()
+
+    def of(self, shape: Shape, flavor: Flavor, at: Place) -> Table:
+        """The table of a shape; the same object for the same shape, until it is another table."""
         known = self._by_shape.get(id(shape))
         if known is None:
-            known = self._by_shape[id(shape)] = (shape, self._bind(shape, flavor))
+            table = self._table(shape, flavor, at)
+            if self._binder.take_changed():
+                self._forget([table.name])
+            known = self._by_shape[id(shape)] = (shape, table)
         self._last_by_name[shape.database, shape.table] = known[1]
         return known[1]
 
@@ -109,33 +130,27 @@ class Tables:
                 return next(found, None)
         return None
 
-    def transactions(self) -> tuple[bytes, bytes, AvroSchema, AvroSchema]:
-        """Frames and schemas of the transaction topic's keys and values."""
-        if self._transactions is None:
-            key_id, value_id = self._announce(
-                self.transaction_topic, TRANSACTION_KEY_SCHEMA, TRANSACTION_VALUE_SCHEMA
-            )
-            self._transactions = (
-                frame(key_id),
-                frame(value_id),
-                AvroSchema(TRANSACTION_KEY_SCHEMA, plain=True),
-                AvroSchema(TRANSACTION_VALUE_SCHEMA, plain=True),
-            )
-        return self._transactions
+    def transactions(self) -> tuple[bytes, bytes]:
+        """Frames of the transaction topic's keys and values."""
+        return self._binder.transaction_frames()
 
-    def _bind(self, shape: Shape, flavor: Flavor) -> Table:
-        plan = plan_table(
-            shape, self._describe(shape), self._settings, connector=self.connector, flavor=flavor
-        )
-        key_id, value_id = self._announce(plan.topic, plan.key_schema, plan.value_schema)
+    def _forget(self, names: Sequence[str]) -> None:
+        if names:
+            self._by_shape = {
+                key: one for key, one in self._by_shape.items() if one[1].name not in names
+            }
+
+    def _table(self, shape: Shape, flavor: Flavor, at: Place) -> Table:
+        plan = self._binder.plan(shape, flavor, at)
+        value_frame, key_frame = self._binder.frames(plan)
         key = plan.key_schema
         return Table(
             f"{shape.database}.{shape.table}",
             plan,
-            fields_of(plan),
+            fields_of(plan, shows_defaults=self._settings.replace_null_with_default),
             tuple(field["name"] for field in key["fields"]) if key else (),
-            frame(value_id),
-            frame(key_id),
+            value_frame,
+            key_frame,
             AvroSchema(plan.value_schema, plain=True),
             AvroSchema(key, plain=True) if key else None,
             {
@@ -146,16 +161,30 @@ class Tables:
         )
 
 
-def fields_of(plan: TablePlan) -> Sequence[Field]:
+def fields_of(plan: TablePlan, *, shows_defaults: bool) -> Sequence[Field]:
     """The row's fields in order, each with its column."""
     before = next(field for field in plan.value_schema["fields"] if field["name"] == "before")
     record = next(branch for branch in before["type"] if isinstance(branch, dict))
     return tuple(
-        Field(one["name"], column, index, _less_null(one["type"]))
+        Field(
+            one["name"],
+            column,
+            index,
+            _less_null(one["type"]),
+            _default_of(one),
+            shows_defaults,
+        )
         for index, (one, column) in enumerate(
             zip(record["fields"], plan.shape.columns, strict=True)
         )
     )
+
+
+def _default_of(field: Mapping[str, Any]) -> Any:
+    """The column's default as a datum; None if it has none."""
+    default, avro = field.get("default"), _less_null(field["type"])
+    base = avro["type"] if isinstance(avro, dict) else avro
+    return default.encode("latin-1") if base == "bytes" and default is not None else default
 
 
 def _less_null(avro: Any) -> Any:

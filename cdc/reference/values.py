@@ -7,6 +7,7 @@ to Avro is used. Pure.
 from __future__ import annotations
 
 import struct
+import uuid
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from cdc.reference import weaknesses
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 _SRID_BYTES = 4
+_INET4_BYTES = 4
 
 
 class Missing(Enum):
@@ -37,27 +39,35 @@ class Untold(Exception):
 
 
 class Substituted(Exception):
-    """The format can't hold the value: null stands for it, or `instead` where null can't be."""
+    """The format can't hold the value: null stands for it; where null can't be, the default does,
+    else `instead`."""
 
-    def __init__(self, instead: Any) -> None:
+    def __init__(self, instead: Any, *, before_default: bool = False) -> None:
         super().__init__()
-        self.instead = instead
+        self.instead, self.before_default = instead, before_default
 
 
-def datum(column: t.Column, avro: Any, value: Any) -> Any:
-    """The value for a column whose Avro type, less null, is `avro`; Untold if it isn't sure."""
+def datum(
+    column: t.Column, avro: Any, value: Any, *, default: Any = None, shows_default: bool = False
+) -> Any:
+    """The value for a column whose Avro type, less null, is `avro`; Untold if it isn't sure.
+
+    With `shows_default`, null becomes the default if there is one."""
     weakness = weaknesses.of_column(column)
     if weakness:
         raise Untold(weakness)
     if value is Absent:
         raise Untold(weaknesses.INCOMPLETE_IMAGE)
     if value is None:
-        return None
+        return default if shows_default else None
     parameters: Mapping[str, Any] = avro if isinstance(avro, Mapping) else {"type": avro}
     try:
         return _BY_TYPE[column.type](column, parameters, value)
     except Substituted as substituted:
-        return None if column.nullable else substituted.instead
+        if column.nullable:
+            return None
+        is_own = default is None or substituted.before_default
+        return substituted.instead if is_own else default
 
 
 def _integer(column: t.Column, avro: Mapping[str, Any], value: int) -> Any:
@@ -152,7 +162,7 @@ def _timestamp(column: t.Column, avro: Mapping[str, Any], value: datetime) -> An
     fraction = f".{value.microsecond:06d}"[: digits + 1] if digits else ""
     text = f"{value:%Y-%m-%dT%H:%M:%S}{fraction}Z"
     if value == _EPOCH:  # TIMESTAMPs begin a second later: this is the date that is none
-        raise Substituted(text)
+        raise Substituted(text, before_default=True)
     return text
 
 
@@ -167,6 +177,10 @@ def _text(column: t.Column, avro: Mapping[str, Any], value: Any) -> Any:
         raise Untold("bytes come as text")
     if column.type == t.STRING:
         value = value.ljust(column.length, b"\0")  # the binlog cuts trailing zeros off
+    if avro["type"] == "string" and column.length == _INET4_BYTES:
+        return ".".join(map(str, value))
+    if avro.get("connect.name") == "io.debezium.data.Uuid":
+        return str(uuid.UUID(bytes=value))
     _refuse_form(avro, "bytes")
     return value
 

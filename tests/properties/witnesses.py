@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from cdc.capture.binder import Binder
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.connection import Session
 from cdc.capture.dump import Dump, Place
@@ -319,7 +320,8 @@ def reference_differs(stretch: Stretch) -> list[Any]:
         return (registry.register("k", key) if key else 0), registry.register("v", value)
 
     settings = ChangeEventSettings(tombstones_on_delete=False)
-    tables = Tables("shop", stretch.settings.tables, settings, announce, lambda shape: None)
+    binder = Binder("shop", stretch.settings.tables, settings, announce, is_plain=True)
+    tables = Tables(binder, settings)
     changes, comparison = Changes(tables, with_gaps=True), Comparison()
     end, stop = place_of(*stretch.end), threading.Event()
     timer = threading.Timer(SECONDS_MAX, stop.set)
