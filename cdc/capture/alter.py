@@ -14,24 +14,12 @@ from cdc.capture.checkpoint import Flavor
 from cdc.capture.ddl_columns import ColumnDefinition, pass_references, read_column, read_default
 from cdc.capture.description import PRIMARY, ColumnDescription, Description, UniqueKey
 from cdc.capture.sql_tokens import NotUnderstood, Token, Tokens, split
+from cdc.capture.table_options import PARTITIONS, WITHOUT_EFFECT, pass_option
 
 _TEXT_TYPES: Final = ("tinytext", "text", "mediumtext")
 _KEY_WORDS: Final = (
     "PRIMARY", "UNIQUE", "KEY", "INDEX", "FULLTEXT", "SPATIAL", "VECTOR", "CONSTRAINT", "FOREIGN",
     "CHECK", "PERIOD",
-)  # fmt: skip
-_WITHOUT_EFFECT: Final = (
-    "ALGORITHM", "LOCK", "FORCE", "ENGINE", "ROW_FORMAT", "AUTO_INCREMENT", "STATS_PERSISTENT",
-    "STATS_AUTO_RECALC", "STATS_SAMPLE_PAGES", "KEY_BLOCK_SIZE", "MAX_ROWS", "MIN_ROWS",
-    "AVG_ROW_LENGTH", "CHECKSUM", "COMPRESSION", "CONNECTION", "DELAY_KEY_WRITE", "ENCRYPTION",
-    "INSERT_METHOD", "PACK_KEYS", "TABLESPACE", "UNION", "PAGE_COMPRESSED", "ENCRYPTED",
-    "ENCRYPTION_KEY_ID", "PAGE_CHECKSUM", "TRANSACTIONAL", "ENABLE", "DISABLE", "WITH",
-    "WITHOUT", "AUTOEXTEND_SIZE", "ENGINE_ATTRIBUTE", "SECONDARY_ENGINE", "NOWAIT", "WAIT",
-    "SECONDARY_ENGINE_ATTRIBUTE", "START", "DATA", "PAGE_COMPRESSION_LEVEL", "STORAGE",
-)  # fmt: skip
-_PARTITIONS: Final = (
-    "PARTITION", "COALESCE", "TRUNCATE", "REORGANIZE", "EXCHANGE", "ANALYZE", "OPTIMIZE", "REBUILD",
-    "REPAIR", "DISCARD", "IMPORT", "REMOVE", "SUBPARTITION",
 )  # fmt: skip
 
 
@@ -53,7 +41,7 @@ def altered(before: Description, actions: Tokens, flavor: Flavor) -> Description
     """The table after ALTER TABLE, from behind its name on."""
     table = _Table(before, flavor)
     while not actions.is_end:
-        if actions.next.upper in _PARTITIONS:
+        if actions.next.upper in PARTITIONS:
             break  # partitions come last, and no description holds them
         table.act(actions)
         actions.skip(",")
@@ -78,6 +66,8 @@ class _Table:
         self._flavor = flavor
         self._columns = list(before.columns)
         self._keys = list(before.keys)
+        self._old_keys = before.keys
+        """What DROP takes: it comes before all ADDs, wherever it stands."""
         self.charset, self._comment = before.charset, before.comment
 
     def described(self) -> Description:
@@ -189,8 +179,8 @@ class _Table:
     def read_options(self, tokens: Tokens) -> None:
         """The options behind CREATE TABLE's columns."""
         while not tokens.is_end:
-            if tokens.next.upper in (*_PARTITIONS, "SELECT", "AS", "IGNORE", "REPLACE"):
-                if tokens.next.upper not in _PARTITIONS:
+            if tokens.next.upper in (*PARTITIONS, "SELECT", "AS", "IGNORE", "REPLACE"):
+                if tokens.next.upper not in PARTITIONS:
                     raise NotUnderstood("columns may come of a SELECT")
                 break
             tokens.skip(",")
@@ -210,11 +200,11 @@ class _Table:
         elif tokens.skip("COMMENT"):
             tokens.skip("=")
             self._comment = tokens.take().value
-        elif tokens.next.upper in _WITHOUT_EFFECT:
+        elif tokens.next.upper in WITHOUT_EFFECT:
             word = tokens.take().upper
             if word == "WITH" and tokens.next.upper == "SYSTEM":
                 raise NotUnderstood("system versioning isn't known")
-            _pass_value(word, tokens)
+            pass_option(word, tokens)
         else:
             tokens.at = at
             return False
@@ -300,11 +290,10 @@ class _Table:
 
     def drop(self, tokens: Tokens) -> None:
         if tokens.skip("PRIMARY", "KEY"):
-            self._keys = [key for key in self._keys if key.name != PRIMARY]
+            self._drop_key(PRIMARY)
         elif tokens.skip_any("INDEX", "KEY", "CONSTRAINT"):
             self._if_exists(tokens)
-            name = tokens.name()
-            self._keys = [key for key in self._keys if not _same(key.name, name)]
+            self._drop_key(tokens.name())
         elif tokens.skip("FOREIGN", "KEY") or tokens.skip_any("CHECK"):
             self._if_exists(tokens)
             tokens.name()
@@ -317,6 +306,11 @@ class _Table:
             may_miss = tokens.skip("IF", "EXISTS")
             self._drop_column(tokens.name(), may_miss)
             tokens.skip_any("RESTRICT", "CASCADE")
+
+    def _drop_key(self, name: str) -> None:
+        count = sum(_same(key.name, name) for key in self._old_keys)
+        for key in [key for key in self._keys if _same(key.name, name)][:count]:
+            self._keys.remove(key)
 
     def _drop_column(self, name: str, may_miss: bool) -> None:
         if may_miss and self._find(name) is None:
@@ -386,22 +380,6 @@ def _key_columns(tokens: Sequence[Token]) -> tuple[str | None, ...]:
 def _pass_using(tokens: Tokens) -> None:
     if tokens.skip("USING") or tokens.skip("TYPE"):
         tokens.take()
-
-
-def _pass_value(word: str, tokens: Tokens) -> None:
-    """Step over the value of an option."""
-    if word in ("ENABLE", "DISABLE", "WITH", "WITHOUT"):
-        tokens.take()
-    elif word == "START":
-        _expect(tokens, "TRANSACTION")
-    elif word not in ("FORCE", "NOWAIT"):
-        if word == "DATA":
-            tokens.skip("DIRECTORY")
-        tokens.skip("=")
-        if tokens.next.text == "(":
-            tokens.group()
-        else:
-            tokens.take()
 
 
 def _expect(tokens: Tokens, word: str) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Final
 
 from cdc.capture.checkpoint import Flavor
@@ -73,6 +74,8 @@ class _Attributes:
         self._comment, self._charset = "", ""
         self._is_primary = self._is_unique = False
         self._after: str | None = None
+        self._is_json = False
+        """MariaDB's JSON, which is a LONGTEXT with a charset of its own."""
 
     def read_type(self, tokens: Tokens) -> None:
         word = tokens.take().upper
@@ -102,6 +105,7 @@ class _Attributes:
             raise NotUnderstood(f"the type {word or tokens.next.text!r} isn't known")
         arguments = tokens.group() if tokens.next.text == "(" else ()
         self._base, self._arguments = _settled(base, arguments, self._flavor)
+        self._is_json = base == "json" and self._flavor == "mariadb"
 
     def read_one(self, tokens: Tokens) -> None:
         """One attribute; NotUnderstood if it isn't known."""
@@ -164,7 +168,9 @@ class _Attributes:
     def definition(self, name: str, table_charset: str) -> ColumnDefinition:
         base = self._base
         charset = ""
-        if base in _WITH_CHARSET:
+        if self._is_json:
+            charset = "utf8mb4"
+        elif base in _WITH_CHARSET:
             charset = {"utf8": "utf8mb3"}.get(self._charset, self._charset) or table_charset
         if charset == "binary" and base not in ("enum", "set"):
             base = {"char": "binary", "varchar": "varbinary"}.get(
@@ -177,12 +183,15 @@ class _Attributes:
         column_type = f"{base}({arguments})" if arguments else base
         column_type += " unsigned" if self._unsigned or self._zerofill else ""
         column_type += " zerofill" if self._zerofill else ""
+        default = self._default
+        if base == "decimal" and default is not None:
+            default = _rounded(default, int(arguments.partition(",")[2]))
         column = ColumnDescription(
             name,
             base,
             column_type,
             True if self._nullable is None else self._nullable,
-            self._default,
+            default,
             " ".join(self._extra),
             self._comment,
             charset,
@@ -253,6 +262,15 @@ def _settled(base: str, arguments: Sequence[Token], flavor: Flavor) -> tuple[str
     if base == "geomcollection" and flavor == "mariadb":
         return "geometrycollection", ""
     return base, given
+
+
+def _rounded(default: str, scale: int) -> str:
+    """A DECIMAL's default with its digits, as the server rounds it."""
+    try:
+        number = Decimal(default.strip("'"))
+        return str(number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP))
+    except InvalidOperation:
+        return default
 
 
 def _size_class(size: int) -> int:

@@ -6,6 +6,7 @@ of DDL (`alter.py`); kept as JSON beside the checkpoint (`descriptions.py`).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -14,6 +15,9 @@ from cdc.capture import shapes as t
 from cdc.capture.shapes import Shape
 
 PRIMARY = "PRIMARY"
+
+_EXPRESSION = re.compile(r"(?!current_timestamp\b|now\b)\w+\(|\(", re.IGNORECASE)
+"""A default of MariaDB that is neither a literal nor the time of the moment."""
 
 _TEXTS = frozenset({t.TINY_BLOB, t.BLOB, t.MEDIUM_BLOB, t.LONG_BLOB, t.BLOB_COMPRESSED})
 _VARYING = frozenset({t.VARCHAR, t.VAR_STRING, t.VARCHAR_COMPRESSED})
@@ -160,13 +164,17 @@ def _table(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _column(row: Mapping[str, Any]) -> ColumnDescription:
+    extra = row["EXTRA"] or ""
+    # MariaDB writes literals in quotes and expressions as they are, and doesn't mark these.
+    if "SRS_ID" not in row and _EXPRESSION.match(row["COLUMN_DEFAULT"] or ""):
+        extra = f"DEFAULT_GENERATED {extra}".rstrip()
     return ColumnDescription(
         name=row["COLUMN_NAME"],
         data_type=row["DATA_TYPE"].lower(),
         column_type=row["COLUMN_TYPE"],
         nullable=row["IS_NULLABLE"] == "YES",
         default=row["COLUMN_DEFAULT"],
-        extra=row["EXTRA"] or "",
+        extra=extra,
         comment=row["COLUMN_COMMENT"] or "",
         charset=row.get("CHARACTER_SET_NAME") or "",
     )
