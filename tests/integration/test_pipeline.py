@@ -55,6 +55,25 @@ def test_embedded_in_one_process_the_view_is_equal_to_the_query(
     assert "never" not in str([*made.changes(), *made.events()])
 
 
+def test_a_truncate_right_after_a_restart_is_published(
+    tmp_path: Path, mysql_database: FreshDatabase
+) -> None:
+    """Nothing was seen of the table since: its topic's last schema is enough."""
+    made = new_shop(tmp_path, mysql_database)
+    config = made.project.load(made.file)
+
+    def operations() -> list[str]:
+        return [one["value"]["op"] for one in made.changes() if one["value"] is not None]
+
+    with running(config, config.stages, made.project.environment):
+        shop.write(mysql_database)
+        made.wait_equal()
+    before = operations()
+    mysql_database.execute("truncate table orders")
+    with running(config, ("capture",), made.project.environment):
+        wait_until(lambda: operations()[len(before) :] == ["t"], lambda: str(operations()))
+
+
 def test_over_kafka_in_one_process_events_are_what_happened(
     tmp_path: Path, mysql_database: FreshDatabase, kafka_sections: Section
 ) -> None:

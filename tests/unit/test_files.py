@@ -19,7 +19,8 @@ from cdc.capture.files import FilesSource
 from cdc.capture.framing import whole_events_end
 from cdc.capture.source_settings import StartAt
 from cdc.errors import DecodeError, PositionLost, SourceError
-from tests.binlogs import golden_events, with_checksum
+from tests.binlogs import Binlog, Col, Reading, golden_events, with_checksum
+from tests.forms_plugin import Capture
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 MYSQL = GOLDEN / "gstream2.binlog"
@@ -127,6 +128,29 @@ def test_a_resumed_reading_begins_in_the_checkpoints_file(tmp_path: Path) -> Non
     batches = list(source(MYSQL, second).read(after))
     assert batches[0].start == after
     assert b"".join(events_of(batches)[1:]) == MYSQL.read_bytes()[4:]
+
+
+def test_a_file_of_more_than_4_gib_has_positions_of_64_bits(
+    capture: Capture, tmp_path: Path
+) -> None:
+    """Of which an event holds the lower 32; the hole in it takes no room on the disk."""
+    begin = (5 << 30) + 17
+    columns = [Col(3, name="id")]
+    log = Binlog(position=begin).begin(7).table(columns).rows(0, 1, b"\0\1\0\0\0").commit()
+    path = tmp_path / log.file
+    with path.open("wb") as file:
+        file.write(b"\xfebin" + Binlog().events[1])
+        file.seek(begin)
+        file.write(b"".join(log.events[2:]))
+    after = Checkpoint("mysql", "", "", log.file, begin)
+    reading = Reading(capture)
+    outputs = [reading.decoder(batch) for batch in source(path).read(after)]
+    (record,) = [record for output in outputs for record in output.records]
+    assert begin < reading.decoded(record.value)["source"]["pos"] < log.position
+    assert outputs[-1].checkpoint.pos == log.position == path.stat().st_size
+    inside = replace(after, pos=log.position + 1)
+    with pytest.raises(PositionLost, match=str(log.position)):
+        list(source(path).read(inside))
 
 
 def test_a_start_at_a_position_counts_the_transactions_before_it() -> None:
