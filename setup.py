@@ -18,6 +18,8 @@ COMPILED = [
     "cdc/capture/checksum.py",
     "cdc/capture/transaction.py",
     "cdc/capture/change_events.py",
+    "cdc/capture/cursor.py",
+    "cdc/capture/tables.py",
     "cdc/capture/decoder.py",
     "cdc/capture/framing.py",
     "cdc/capture/folds.py",

@@ -265,10 +265,6 @@ class Binder:
         schema_changes, self._schema_changes = self._schema_changes, []
         return [*self._knowledge.records(), *schema_changes]
 
-    def avro_file(self, file: str) -> bytes:
-        """The binlog file's name as an Avro string."""
-        return avro_string(file)
-
     def transaction_frames(self) -> tuple[bytes, bytes]:
         """Frames of key and value of the transaction topic's records."""
         if self._transaction_frames is None:

@@ -2,6 +2,7 @@
 cimport cython
 from cdc.capture.avro_out cimport Out
 from cdc.capture.bound_table cimport BoundTable
+from cdc.capture.cursor cimport Cursor
 from cdc.capture.transaction cimport Transaction
 
 @cython.final
@@ -11,6 +12,7 @@ cdef class ChangeEvents:
     cdef dict topic_indexes
     cdef object binder
     cdef Transaction transaction
+    cdef Cursor cursor
     cdef Out data
     cdef Out entries
     cdef list further
@@ -37,9 +39,7 @@ cdef class ChangeEvents:
     cdef public long long epoch
     cdef public long long sequence
 
-    cdef int source(
-        self, BoundTable bound, long long micros, long long server_id, bytes avro_file,
-        long long position) except? -1
+    cdef int source(self, BoundTable bound, long long micros) except? -1
     cdef Py_ssize_t insert(
         self, BoundTable bound, const unsigned char *data, Py_ssize_t at, Py_ssize_t end,
         Py_ssize_t present, long long row) except? -1

@@ -22,11 +22,13 @@ from cdc.records import ENTRY, RecordBlock
 if cython.compiled:
     from cython.cimports.cdc.capture.avro_out import Out
     from cython.cimports.cdc.capture.bound_table import BoundTable
+    from cython.cimports.cdc.capture.cursor import Cursor
     from cython.cimports.cdc.capture.transaction import Transaction, decimal
     from cython.cimports.cdc.codec.partition import hash_of
 else:
     from cdc.capture.avro_out import Out
     from cdc.capture.bound_table import BoundTable
+    from cdc.capture.cursor import Cursor
     from cdc.capture.transaction import Transaction, decimal
     from cdc.codec.partition import hash_of
 
@@ -55,8 +57,11 @@ def context_headers(connector: str, flavor: str, run_id: str) -> Headers:
 class ChangeEvents:
     """The records of a batch, as they come to be."""
 
-    def __init__(self, binder: Any, settings: Any, transaction: Transaction) -> None:
+    def __init__(
+        self, binder: Any, settings: Any, transaction: Transaction, cursor: Cursor
+    ) -> None:
         self.binder = binder
+        self.cursor = cursor
         self.transaction = transaction
         self.tombstones = settings.tombstones_on_delete
         self.skipped = settings.skipped_operations
@@ -149,9 +154,6 @@ class ChangeEvents:
         self,
         bound: BoundTable,
         micros: cython.longlong,
-        server_id: cython.longlong,
-        avro_file: bytes,
-        position: cython.longlong,
     ) -> cython.int:
         """What of `source` is the same for all rows of an event: before and after `row`."""
         head: Out = self.head
@@ -169,11 +171,11 @@ class ChangeEvents:
         head.varint(micros * 1000)
         head.byte(2)
         head.write(bound.table)
-        head.varint(server_id)
+        head.varint(self.cursor.server_id)
         head.reserve(gtid.n)
         head.copy(gtid.p, 0, gtid.n)
-        head.write(avro_file)
-        head.varint(position)
+        head.write(self.cursor.avro_file)
+        head.varint(self.cursor.event_position)
         tail.n = 0
         if self.transaction.thread:
             tail.byte(2)

@@ -12,26 +12,21 @@ Each event type has one method; `_event` is the table of contents.
 
 from __future__ import annotations
 
-import struct
 import time
-import zlib
 from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
 import cython
 
-from cdc.capture import binlog, shapes, statements
+from cdc.capture import binlog, statements
 from cdc.capture.batch import EventBatch
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.compressed_events import plain_query, plain_rows
 from cdc.capture.gtid import NUMBER_MAX
 from cdc.capture.gtid_event import tagged_gtid
-from cdc.capture.knowledge import Place
-from cdc.capture.lineage import POSITION_MAX
 from cdc.capture.partial_update import ordinary_update
 from cdc.capture.schema_changes import Said
-from cdc.capture.shapes import parse_table_map, table_of
 from cdc.capture.xa import xa_prepare, xa_statement
 from cdc.errors import DecodeError
 from cdc.model import Output, Record
@@ -39,16 +34,17 @@ from cdc.model import Output, Record
 if cython.compiled:
     from cython.cimports.cdc.capture.bound_table import BoundTable
     from cython.cimports.cdc.capture.change_events import ChangeEvents
-    from cython.cimports.cdc.capture.checksum import crc32
+    from cython.cimports.cdc.capture.cursor import Cursor, uint
     from cython.cimports.cdc.capture.rows import RowPlan
+    from cython.cimports.cdc.capture.tables import Tables
     from cython.cimports.cdc.capture.transaction import Transaction
     from cython.cimports.cpython.bytes import PyBytes_AS_STRING
-    from cython.cimports.libc.string import memcmp
 else:
     from cdc.capture.bound_table import BoundTable
     from cdc.capture.change_events import ChangeEvents
-    from cdc.capture.checksum import crc32
+    from cdc.capture.cursor import Cursor, uint
     from cdc.capture.rows import RowPlan
+    from cdc.capture.tables import Tables
     from cdc.capture.transaction import Transaction
 
 # Declared, so that the compiled form compares numbers and looks nothing up per event.
@@ -77,20 +73,11 @@ QUERY_COMPRESSED = cython.declare(cython.int, binlog.MARIADB_QUERY_COMPRESSED)
 DELETE_ROWS_COMPRESSED = cython.declare(cython.int, binlog.MARIADB_DELETE_ROWS_COMPRESSED)
 ANNOTATE_ROWS = cython.declare(cython.int, binlog.MARIADB_ANNOTATE_ROWS)
 MARIADB_GTID = cython.declare(cython.int, binlog.MARIADB_GTID)
-ARTIFICIAL_FLAG = cython.declare(cython.int, binlog.ARTIFICIAL_FLAG)
-HEADER_BYTES = cython.declare(cython.Py_ssize_t, binlog.HEADER_BYTES)
-CHECKSUM_BYTES = cython.declare(cython.Py_ssize_t, binlog.CHECKSUM_BYTES)
 
-TABLE_MAPS_MAX = 10_000
-"""Plans kept by the raw bytes of their TABLE_MAP; all are forgotten when there are more."""
 COMMIT_MICROS_MAX = cython.declare(cython.longlong, ((1 << 63) - 1) // 1000)
 """Of a time whose nanoseconds have 64 bits, up to the year 2262."""
-FORMAT_DESCRIPTION_BYTES_MIN = binlog.HEADER_BYTES + 2 + 50 + 4 + 1 + 1 + binlog.CHECKSUM_BYTES
-FILE_NAME_MAX = 512
-"""The servers' own bound."""
 LOAD_QUERY_HEAD_BYTES = 26
 STATEMENT_SHOWN_MAX = 100
-DUMMY_TABLE_ID = cython.declare(cython.longlong, 0xFFFFFF)
 
 
 @cython.cclass
@@ -98,8 +85,10 @@ class Decoder:
     """Follows one reading of a binlog; called with each batch, gives records and checkpoint."""
 
     binder: Any
+    cursor: Cursor
     transaction: Transaction
     changes: ChangeEvents
+    tables: Tables
     clock: Any
     now_seconds: cython.longlong
     now_millis: cython.longlong
@@ -110,31 +99,9 @@ class Decoder:
     """Between two heartbeat records; 0: none."""
     next_heartbeat: cython.longlong
     is_started: cython.bint
-    is_waiting: cython.bint
-    """The binder is to be told of each transaction."""
     flavor: Any
     is_mysql: cython.bint
     server: Any
-    file: Any
-    avro_file: bytes
-    """The binlog file's name as an Avro string."""
-    checksummed: cython.bint
-    described: cython.bint
-    """True once a format description was seen: `checksummed` is known, not assumed."""
-    position: cython.longlong
-    event_position: cython.longlong
-    server_seconds: cython.longlong
-    tables: dict[int, BoundTable]
-    bound_by_map: dict[bytes, BoundTable]
-    bound_by_name: dict[str, BoundTable]
-    substituted: Any
-    last_map: bytes
-    """Body and table id of the last TABLE_MAP: most transactions repeat it."""
-    last_id: cython.longlong
-    last_bound: BoundTable
-
-    is_inside: cython.bint
-    """The events come out of another one: all stand at its place."""
     accept: frozenset[str]
 
     def __init__(
@@ -148,19 +115,16 @@ class Decoder:
         self.binder = binder
         self.clock = clock
         self.accept = frozenset(accept)
-        self.is_inside = False
         self.skipped = settings.skipped_operations
         self.reads_statements = bool(settings.include_query or settings.context_keys)
         self.heartbeat_nanos = settings.heartbeat_interval_ms * 1_000_000
         self.next_heartbeat = 0
         self.with_transactions = settings.provide_transaction_metadata
+        self.cursor = Cursor()
         self.transaction = Transaction(binder.connector)
-        self.changes = ChangeEvents(binder, settings, self.transaction)
+        self.changes = ChangeEvents(binder, settings, self.transaction, self.cursor)
         self.is_started = False
-        self.substituted = Counter[tuple[str, str]]()
-        self.bound_by_map = {}
-        self._forget_all()
-        self.is_waiting = False
+        self.tables = Tables(binder, self.changes, self.transaction, self.cursor)
 
     @property
     def dropped(self) -> Counter[tuple[str, str]]:
@@ -209,198 +173,72 @@ class Decoder:
             flavor=self.flavor,
             server=self.server,
             gtid_set=transaction.gtid_set(),
-            file=self.file,
+            file=self.cursor.file,
             # An open transaction is read again from its begin, its GTID event included.
-            pos=transaction.begun_at if transaction.is_open else self.position,
+            pos=transaction.begun_at if transaction.is_open else self.cursor.position,
             transaction=transaction.text() if transaction.has_begun else "",
             rows_done=transaction.ordinal if transaction.has_begun else 0,
             epoch=self.changes.epoch,
             sequence=self.changes.sequence,
-            time_seconds=self.server_seconds,
+            time_seconds=self.cursor.server_seconds,
         )
 
     def substitutions(self) -> dict[tuple[str, str], int]:
         """(table, column) → values that were substituted as documented (invariant 2)."""
-        for bound in self.bound_by_map.values():
-            for column in bound.plan.read_columns:
-                if column.substitutions:
-                    self.substituted[bound.name, column.name] += column.substitutions
-                    column.substitutions = 0  # the plan may be forgotten, the count may not
-        return dict(self.substituted)  # compiled, a subclass of dict would be refused
+        counts: dict[tuple[str, str], int] = self.tables.substitutions()
+        return counts
 
     def _start(self, start: Checkpoint) -> None:
         self.is_started = True
-        self.binder.start(start)
-        self.is_waiting = self.binder.is_waiting
-        self._forget_all()
         self.flavor, self.server = start.flavor, start.server
         self.is_mysql = start.flavor == "mysql"
         self.transaction.start(start)
         self.changes.start(start)
-        self._enter_file(start.file, start.pos)
-        self.server_seconds = start.time_seconds
-        self.checksummed = self.described = False
-
-    def _enter_file(self, file: str, position: int) -> None:
-        self.file, self.position = file, position
-        self.event_position = position
-        self.avro_file = self.binder.avro_file(file)
-        self._forget_tables()
-
-    def _forget_tables(self) -> None:
-        """Table ids hold for one run of a server."""
-        self.tables = {}
-        self.last_map, self.last_id = b"", -1
-
-    def _forget_all(self) -> None:
-        """Nothing is known of any table."""
-        self.substitutions()
-        self.bound_by_map = {}
-        self.bound_by_name = {}
-        self._forget_tables()
-
-    def _forget(self, names: list[str]) -> None:
-        """Another description holds for these tables: their next TABLE_MAP binds them anew."""
-        if names:
-            gone = frozenset(names)
-            self.substitutions()
-            kept = {body: one for body, one in self.bound_by_map.items() if one.name not in gone}
-            self.bound_by_map = kept
-            # Ids that a statement announced stay: its rows may follow.
-            self.last_map, self.last_id = b"", -1
-
-    def _where(self) -> Place:
-        # Beyond 32 bits no dump can begin; only a transaction that began below reaches there.
-        is_reachable = self.position <= POSITION_MAX
-        pos = self.position if is_reachable else self.transaction.begun_at
-        return Place(self.transaction.text(), self.file, pos)
-
-    def _add_records(self) -> None:
-        """What the binder has to say beside the change events."""
-        for record in self.binder.records():
-            self.changes.add(*record)
-        self.is_waiting = self.binder.is_waiting
-
-    def _opened(self) -> None:
-        """A transaction begins, and some table's description is due."""
-        self._forget(self.binder.opened(self._where()))
-        self.is_waiting = self.binder.is_waiting
+        self.cursor.start(start.file, start.pos, start.time_seconds)
+        self.tables.start(start)
 
     def _place(self) -> str:
-        return f"{self.file}:{self.event_position}"
+        place: str = self.cursor.place()
+        return place
 
     def _damaged(self, what: str) -> DecodeError:
-        return DecodeError(
-            f"{what} at {self._place()}",
-            hint="the binlog is damaged, on the source's disk or on the way; compare with"
-            " mysqlbinlog --verify-binlog-checksum",
-        )
+        error: DecodeError = self.cursor.damaged(what)
+        return error
 
     def _come_out(self, batch: EventBatch) -> None:
         """Events of a payload, or rows of a prepared transaction where it is committed."""
-        seconds, kind, _, size, log_position, flags = struct.unpack("<IBIIIH", batch.outer)
-        self._locate(kind, flags, size, log_position)
-        self.server_seconds = seconds
-        if kind != TRANSACTION_PAYLOAD and not self.transaction.has_begun:
-            self._open_if_unnamed()
-            self._enter()
-        checksummed, self.checksummed = self.checksummed, batch.is_sealed
-        self.is_inside = True
+        kind = self.cursor.come_out(batch.outer, batch.is_sealed)
         try:
+            if kind != TRANSACTION_PAYLOAD and not self.transaction.has_begun:
+                self._open_if_unnamed()
+                self._enter()
             self._events(batch.events)
         finally:
-            self.is_inside, self.checksummed = False, checksummed
+            self.cursor.go_back()
 
     @cython.cfunc
     @cython.exceptval(-1)
     def _events(self, events: bytes) -> cython.int:
         """Decode events that stand back to back."""
+        cursor: Cursor = self.cursor
         total: cython.Py_ssize_t = len(events)
         at: cython.Py_ssize_t = 0
-        size: cython.Py_ssize_t
-        end: cython.Py_ssize_t
-        kind: cython.int
-        flags: cython.int
-        log_position: cython.longlong
         data: cython.p_const_uchar
         if cython.compiled:
             data = cython.cast(cython.p_const_uchar, PyBytes_AS_STRING(events))
         else:
             data = events
         while at < total:
-            if total - at < HEADER_BYTES:
-                raise self._damaged(f"{total - at} bytes are left where an event should begin")
-            kind = data[at + 4]
-            size = _uint(data, at + 9, 4)
-            log_position = _uint(data, at + 13, 4)
-            flags = _uint(data, at + 17, 2)
-            if size < HEADER_BYTES or size > total - at:
-                raise self._damaged(f"an event claims {size} bytes, {total - at} are there")
-            end = at + size
-            if not self.is_inside:
-                self._locate(kind, flags, size, log_position)
-            elif kind in (
-                ROTATE,
-                FORMAT_DESCRIPTION,
-                HEARTBEAT,
-                HEARTBEAT_V2,
-                GTID,
-                ANONYMOUS_GTID,
-                GTID_TAGGED,
-                MARIADB_GTID,
-            ):
-                raise self._damaged(f"{binlog.name_of(kind)} stands inside a transaction")
-            if kind == FORMAT_DESCRIPTION:
-                self._format_description(events, at, end)
-            elif not self.described and kind == ROTATE and size >= 31:
-                # A dump's first event comes before the word on checksums; it may have one.
-                self.checksummed = crc32(events, at, end - CHECKSUM_BYTES) == _uint(
-                    data, end - CHECKSUM_BYTES, 4
-                )
-            if self.checksummed:
-                end -= CHECKSUM_BYTES
-                if end < at + HEADER_BYTES:
-                    raise self._damaged(f"an event of {size} bytes has no room for a checksum")
-                if crc32(events, at, end) != _uint(data, end, 4) and not (
-                    kind == FORMAT_DESCRIPTION
-                    and _crc_of_open_file(events, at, end) == _uint(data, end, 4)
-                ):
-                    raise self._damaged(f"the checksum of {binlog.name_of(kind)} is wrong")
-            # A dump repeats the file's description, which is as old as the file.
-            if not (self.is_inside or flags & ARTIFICIAL_FLAG) and kind not in (
-                FORMAT_DESCRIPTION,
-                HEARTBEAT,
-                HEARTBEAT_V2,
-            ):
-                self.server_seconds = _uint(data, at, 4)
-            self._event(kind, flags, data, at + HEADER_BYTES, end, _uint(data, at + 5, 4), events)
-            at += size
+            at = cursor.step(events, data, at, total)
+            self._event(
+                cursor.kind,
+                cursor.flags,
+                data,
+                cursor.body_at,
+                cursor.body_end,
+                events,
+            )
         return 0
-
-    @cython.cfunc
-    @cython.exceptval(check=False)
-    def _locate(
-        self,
-        kind: cython.int,
-        flags: cython.int,
-        size: cython.Py_ssize_t,
-        log_position: cython.longlong,
-    ) -> cython.void:
-        """Where the event begins, and where the next one does, in 64 bits."""
-        if flags & ARTIFICIAL_FLAG or (
-            log_position == 0 and (kind in (FORMAT_DESCRIPTION, HEARTBEAT, HEARTBEAT_V2))
-        ):
-            self.event_position = self.position  # artificial: not in the file
-        elif log_position:
-            # 32 bits of a position that may have more: it only rises within a file.
-            log_position += self.position >> 32 << 32
-            if log_position < self.position:
-                log_position += 4294967296
-            self.position = log_position
-            self.event_position = log_position - size
-        else:  # MariaDB from 11.4 leaves it out inside transactions
-            self.event_position = self.position
-            self.position += size
 
     @cython.cfunc
     @cython.exceptval(-1)
@@ -411,39 +249,39 @@ class Decoder:
         data: cython.p_const_uchar,
         at: cython.Py_ssize_t,
         end: cython.Py_ssize_t,
-        server_id: cython.longlong,
         events: bytes,
     ) -> cython.int:
         """One event's body lies from `at` to `end`. The most frequent types come first."""
         if 30 <= kind <= 32:
-            self._rows(kind - 30, 2, data, at, end, server_id)
+            self._rows(kind - 30, 2, data, at, end)
         elif kind == TABLE_MAP:
-            self._table_map(events, data, at, end)
+            self.tables.announced(events, data, at, end)
         elif kind == GTID:
             self._gtid(events, data, at, end)
         elif kind == XID:
             self._commit()
         elif kind == QUERY:
-            self._query(events, data, at, end, server_id)
+            self._query(events, data, at, end)
         elif kind == MARIADB_GTID:
-            self._mariadb_gtid(data, at, end, server_id)
+            self._mariadb_gtid(data, at, end)
         elif 23 <= kind <= 25:
-            self._rows(kind - 23, 1, data, at, end, server_id)
+            self._rows(kind - 23, 1, data, at, end)
         elif kind == ROTATE:
-            self._rotate(events, at, end)
+            self.cursor.rotate(events[at:end])
+            self.tables.forget_ids()
         elif kind == ANONYMOUS_GTID:
             self._anonymous_gtid(data, at, end)
         elif kind == GTID_TAGGED:
             self._tagged_gtid(events[at:end])
         elif kind == PARTIAL_UPDATE_ROWS:
-            self._partial_update(events[at:end], server_id)
+            self._partial_update(events[at:end])
         elif QUERY_COMPRESSED <= kind <= DELETE_ROWS_COMPRESSED:
-            self._compressed(kind, events[at:end], server_id)
+            self._compressed(kind, events[at:end])
         elif kind in (HEARTBEAT, HEARTBEAT_V2):
             # No change, but the link lives and nothing is to be read.
-            self.server_seconds = self.now_seconds
+            self.cursor.server_seconds = self.now_seconds
         elif kind == FORMAT_DESCRIPTION:
-            self._forget_tables()
+            self.tables.forget_ids()
         elif kind in (ROWS_QUERY, ANNOTATE_ROWS):
             if self.reads_statements:
                 self._statement_text(events, at if kind == ANNOTATE_ROWS else at + 1, end)
@@ -461,29 +299,6 @@ class Decoder:
         """The text of the statement whose rows follow; MySQL has a byte of its length before."""
         self.changes.statement(events[at:end].decode("utf-8", "replace"))
 
-    def _format_description(self, events: bytes, at: int, end: int) -> None:
-        """Whether events carry a checksum: the event's own word, not the server's variable."""
-        if end - at < FORMAT_DESCRIPTION_BYTES_MIN:
-            raise self._damaged(f"a format description of {end - at} bytes is too short")
-        version = events[at + 21 : at + 71].split(b"\x00")[0].decode("latin-1")
-        if struct.unpack_from("<H", events, at + 19)[0] != 4:
-            raise DecodeError(
-                f"the binlog at {self._place()} (server {version}) is not of format 4",
-                hint="servers before MySQL 5.6 and MariaDB 10.0 can't be followed",
-            )
-        if events[end - 5] not in (0, 1):
-            raise self._damaged(f"checksum algorithm {events[end - 5]} is not known")
-        self.checksummed = events[end - 5] == 1
-        self.described = True
-
-    def _rotate(self, events: bytes, at: int, end: int) -> None:
-        """The next file; a dump begins with an artificial one that names the first."""
-        position = int.from_bytes(events[at : at + 8], "little")
-        file = events[at + 8 : end].decode("utf-8", "replace")
-        if not file.isprintable() or not 0 < len(file) <= FILE_NAME_MAX or position >> 62:
-            raise self._damaged("a ROTATE event names no place")
-        self._enter_file(file, position)
-
     @cython.cfunc
     @cython.exceptval(-1)
     def _gtid(
@@ -496,15 +311,15 @@ class Decoder:
         """MySQL's GTID event opens a transaction and says when it was committed."""
         if end - at < 42:
             raise self._damaged("a GTID event is too short")
-        number: cython.longlong = _uint(data, at + 17, 7) | (
+        number: cython.longlong = uint(data, at + 17, 7) | (
             cython.cast(cython.longlong, data[at + 24] & 0x7F) << 56
         )
         if not self.is_mysql or number < 1 or number > NUMBER_MAX or data[at + 24] > 0x7F:
             raise self._damaged(f"a GTID event of MySQL with the number {number} can't be")
         self._refuse_nested()
-        self.transaction.open_gtid(events, at + 1, number, self.event_position)
-        if self.is_waiting:
-            self._opened()
+        self.transaction.open_gtid(events, at + 1, number, self.cursor.event_position)
+        if self.tables.is_waiting:
+            self.tables.opened()
         self._commit_times(data, at, end)
         return 0
 
@@ -521,9 +336,9 @@ class Decoder:
     @cython.cfunc
     @cython.exceptval(-1)
     def _open_anonymous(self) -> cython.int:
-        self.transaction.open_anonymous(self.file, self.event_position)
-        if self.is_waiting:
-            self._opened()
+        self.transaction.open_anonymous(self.cursor.file, self.cursor.event_position)
+        if self.tables.is_waiting:
+            self.tables.opened()
         return 0
 
     @cython.cfunc
@@ -535,9 +350,9 @@ class Decoder:
         micros: cython.longlong
         if end - at < 49:
             return 0
-        micros = _uint(data, at + 42, 7)
+        micros = uint(data, at + 42, 7)
         if micros >> 55 and end - at >= 56:
-            micros = _uint(data, at + 49, 7)
+            micros = uint(data, at + 49, 7)
         else:
             micros &= 0x7FFFFFFFFFFFFF
         if micros > COMMIT_MICROS_MAX:
@@ -551,9 +366,9 @@ class Decoder:
         if not self.is_mysql or gtid.number > NUMBER_MAX or gtid.commit_micros > COMMIT_MICROS_MAX:
             raise self._damaged(f"a GTID event with {gtid} can't be")
         self._refuse_nested()
-        self.transaction.open_source(gtid.source, gtid.number, self.event_position)
-        if self.is_waiting:
-            self._opened()
+        self.transaction.open_source(gtid.source, gtid.number, self.cursor.event_position)
+        if self.tables.is_waiting:
+            self.tables.opened()
         self.transaction.commit_micros = gtid.commit_micros
 
     @cython.cfunc
@@ -563,7 +378,6 @@ class Decoder:
         data: cython.p_const_uchar,
         at: cython.Py_ssize_t,
         end: cython.Py_ssize_t,
-        server_id: cython.longlong,
     ) -> cython.int:
         """MariaDB's GTID event is the BEGIN as well, unless its one statement stands alone."""
         if end - at < 13:
@@ -571,15 +385,17 @@ class Decoder:
         if self.is_mysql:
             raise self._damaged("a GTID event of MariaDB stands in a binlog of MySQL")
         flags: cython.int = data[at + 12]
-        number: cython.longlong = _uint(data, at, 7) | (
+        number: cython.longlong = uint(data, at, 7) | (
             cython.cast(cython.longlong, data[at + 7] & 0x7F) << 56
         )
         if data[at + 7] > 0x7F:
             raise self._damaged("a GTID event has a number of more than 63 bits")
         self._refuse_nested()
-        self.transaction.open_domain(_uint(data, at + 8, 4), server_id, number, self.event_position)
-        if self.is_waiting:
-            self._opened()
+        self.transaction.open_domain(
+            uint(data, at + 8, 4), self.cursor.server_id, number, self.cursor.event_position
+        )
+        if self.tables.is_waiting:
+            self.tables.opened()
         if not flags & NO_ROWS_FOLLOW:
             self._enter()
         return 0
@@ -604,7 +420,7 @@ class Decoder:
     @cython.exceptval(check=False)
     def _time_micros(self) -> cython.longlong:
         """When the source changed the rows: the commit's time, else the event's second."""
-        return self.transaction.commit_micros or self.server_seconds * 1000000
+        return self.transaction.commit_micros or self.cursor.server_seconds * 1000000
 
     @cython.cfunc
     @cython.exceptval(-1)
@@ -614,8 +430,7 @@ class Decoder:
         self.transaction.commit()
         if self.reads_statements:
             self.changes.forget_statement()
-        if len(self.tables) > TABLE_MAPS_MAX:
-            self._forget_tables()  # each statement announces its tables anew
+        self.tables.forget_ids_if_many()
         return 0
 
     @cython.cfunc
@@ -626,21 +441,20 @@ class Decoder:
         data: cython.p_const_uchar,
         at: cython.Py_ssize_t,
         end: cython.Py_ssize_t,
-        server_id: cython.longlong,
     ) -> cython.int:
         """A statement as text: BEGIN here, everything else by `_statement`."""
         text_at: cython.Py_ssize_t
         database_at: cython.Py_ssize_t
         if end - at < 13:
             raise self._damaged("a QUERY event is too short")
-        database_at = at + 13 + _uint(data, at + 11, 2)
+        database_at = at + 13 + uint(data, at + 11, 2)
         text_at = database_at + data[at + 8] + 1
         if text_at > end:
             raise self._damaged("a QUERY event is too short")
         self._open_if_unnamed()
         if end - text_at == 5 and events[text_at:end] == b"BEGIN":
             if self.is_mysql:
-                self.transaction.thread = _uint(data, at, 4)
+                self.transaction.thread = uint(data, at, 4)
             if not self.transaction.has_begun:
                 self._enter()
             return 0
@@ -648,9 +462,9 @@ class Decoder:
         database = events[database_at : text_at - 1].decode("utf-8", "replace")
         kind = statements.kind_of(text)
         if kind == statements.XA:
-            self._xa(text, _uint(data, at, 4))
+            self._xa(text, uint(data, at, 4))
         else:
-            self._statement(kind, text, database, server_id)
+            self._statement(kind, text, database)
         return 0
 
     @cython.cfunc
@@ -661,7 +475,7 @@ class Decoder:
             self._open_anonymous()
         return 0
 
-    def _statement(self, kind: str, text: str, database: str, server_id: int) -> None:
+    def _statement(self, kind: str, text: str, database: str) -> None:
         """COMMIT and the like, DDL, and DML that should have been rows."""
         if kind == statements.COMMIT:
             self._commit()
@@ -676,9 +490,9 @@ class Decoder:
             self._rows_as_text(text, database)
         else:
             if kind == statements.TRUNCATE:
-                self._truncate(statements.truncated_table(text, database), server_id)
+                self._truncate(statements.truncated_table(text, database))
             else:
-                self._definition(text, database, server_id)
+                self._definition(text, database)
             if not self.transaction.has_begun:
                 self._commit()
 
@@ -764,7 +578,7 @@ class Decoder:
             "compare the tables with their source of truth, then begin after this place",
         )
 
-    def _definition(self, text: str, database: str, server_id: int) -> None:
+    def _definition(self, text: str, database: str) -> None:
         """DDL: what tables are from here on."""
         changed = statements.table_changed_in_bulk(text, database)
         if changed is not None and self.binder.captures(*changed):
@@ -777,14 +591,13 @@ class Decoder:
             database=database,
             micros=self._time_micros(),
             now_millis=self.now_millis,
-            server_id=server_id,
+            server_id=self.cursor.server_id,
             gtid=transaction.text() if transaction.gtid.n > 1 else None,
-            file=self.file,
-            position=self.event_position,
+            file=self.cursor.file,
+            position=self.cursor.event_position,
             is_published=transaction.is_resumed,
         )
-        self._forget(self.binder.statement(said, self.flavor, self._where()))
-        self._add_records()
+        self.tables.defined(said)
 
     def _unknown(self, kind: int) -> None:
         self._accept_or_stop(
@@ -803,7 +616,7 @@ class Decoder:
             )
         self.dropped[table, f"{name} is in source.accept"] += 1
 
-    def _truncate(self, names: Any, server_id: int) -> None:
+    def _truncate(self, names: Any) -> None:
         """An event with neither key nor rows for a captured table."""
         if names is None or not self.binder.captures(*names):
             return
@@ -811,7 +624,7 @@ class Decoder:
         if "t" in self.skipped:
             self.dropped[name, "operation t is in skipped.operations"] += 1
             return
-        bound = self.bound_by_name.get(name) or self.binder.bind_unseen(*names, self.flavor)
+        bound: BoundTable = self.tables.named(*names)
         if bound is None:
             self.dropped[name, "truncate of a table of which nothing was published"] += 1
             return
@@ -819,66 +632,11 @@ class Decoder:
         if self.transaction.ordinal <= self.transaction.skip_until:
             return
         # Debezium's commit time has milliseconds here.
-        micros = self.transaction.commit_micros // 1000 * 1000 or self.server_seconds * 1000000
-        self.changes.source(bound, micros, server_id, self.avro_file, self.event_position)
-        self.changes.truncate(bound)
-
-    @cython.cfunc
-    @cython.exceptval(-1)
-    def _table_map(
-        self,
-        events: bytes,
-        data: cython.p_const_uchar,
-        at: cython.Py_ssize_t,
-        end: cython.Py_ssize_t,
-    ) -> cython.int:
-        """Which table the next rows events of this id are of; known ones by their raw bytes."""
-        if end - at < 8:
-            raise self._damaged("a TABLE_MAP event is too short")
-        table_id: cython.longlong = _uint(data, at, 6)
-        if cython.compiled:
-            size: cython.Py_ssize_t = end - at - 8
-            if (
-                table_id == self.last_id
-                and size == len(self.last_map)
-                and not memcmp(data + at + 8, PyBytes_AS_STRING(self.last_map), size)
-            ):
-                return 0
-        body = events[at + 8 : end]
-        found = self.bound_by_map.get(body)
-        if found is None:
-            found = self._bind(body)
-        self.tables[table_id] = found
-        self.last_map, self.last_id, self.last_bound = body, table_id, found
-        return 0
-
-    def _bind(self, body: bytes) -> BoundTable:
-        """A table whose TABLE_MAP was not seen before."""
-        if len(self.bound_by_map) >= TABLE_MAPS_MAX:
-            self.substitutions()
-            self.bound_by_map.clear()
-        is_captured = self.binder.captures(*table_of(body))
-        shape = parse_table_map(body, self.flavor, sizes_only=not is_captured)
-        bound: BoundTable = self.binder.bind(shape, self.flavor, self._where())
-        bound.json_columns = tuple(
-            i for i, column in enumerate(shape.columns) if column.type == shapes.JSON
+        micros = (
+            self.transaction.commit_micros // 1000 * 1000 or self.cursor.server_seconds * 1000000
         )
-        self._add_records()
-        if self.binder.take_changed():
-            self._forget([bound.name])
-        self.bound_by_map[body] = bound
-        self.bound_by_name[bound.name] = bound
-        return bound
-
-    @cython.cfunc
-    def _table(self, table_id: cython.longlong) -> BoundTable:
-        """The table of a rows event; None for the dummy that only ends a statement."""
-        if table_id == self.last_id:
-            return self.last_bound
-        found = self.tables.get(table_id)
-        if found is None and table_id != DUMMY_TABLE_ID:
-            raise self._damaged(f"rows of table id {table_id}, which no TABLE_MAP announced,")
-        return found
+        self.changes.source(bound, micros)
+        self.changes.truncate(bound)
 
     @cython.cfunc
     @cython.exceptval(-1)
@@ -889,7 +647,6 @@ class Decoder:
         data: cython.p_const_uchar,
         at: cython.Py_ssize_t,
         end: cython.Py_ssize_t,
-        server_id: cython.longlong,
     ) -> cython.int:
         """WRITE, UPDATE or DELETE (0, 1, 2) of rows of one table."""
         bound: BoundTable
@@ -903,16 +660,16 @@ class Decoder:
         before: cython.Py_ssize_t
         if end - at < 10:
             raise self._damaged("a rows event is too short")
-        bound = self._table(_uint(data, at, 6))
+        bound = self.tables.of(uint(data, at, 6))
         if bound is None:
             return 0
         plan = bound.plan
         at += 8
         if version == 2:
-            at += _uint(data, at, 2)
+            at += uint(data, at, 2)
         if end - at < 2 or (data[at] == 0xFC and end - at < 4):
             raise self._damaged("a rows event is too short")
-        if (data[at] if data[at] != 0xFC else _uint(data, at + 1, 2)) != plan.count:
+        if (data[at] if data[at] != 0xFC else uint(data, at + 1, 2)) != plan.count:
             raise self._damaged(f"a rows event of {bound.name} has another number of columns")
         at += 1 if data[at] != 0xFC else 3
         width = (plan.count + 7) >> 3
@@ -926,9 +683,7 @@ class Decoder:
         if not transaction.has_begun:
             raise self._damaged("a rows event stands outside a transaction")
         if bound.captured:
-            changes.source(
-                bound, self._time_micros(), server_id, self.avro_file, self.event_position
-            )
+            changes.source(bound, self._time_micros())
         if at == end:
             raise self._empty_row(bound.name)
         while at < end:
@@ -952,30 +707,30 @@ class Decoder:
             changes.dropped[bound.name, bound.drop_reason] += row
         return 0
 
-    def _partial_update(self, body: bytes, server_id: int) -> None:
+    def _partial_update(self, body: bytes) -> None:
         """UPDATE whose after images may hold JSON values in part."""
-        bound: BoundTable = self._table(int.from_bytes(body[:6], "little"))
+        bound: BoundTable = self.tables.of(int.from_bytes(body[:6], "little"))
         if bound is not None:
             with_values = bound.captured
             plain = ordinary_update(body, bound.plan, bound.json_columns, with_values=with_values)
-            self._event_of(binlog.UPDATE_ROWS, plain, server_id)
+            self._event_of(binlog.UPDATE_ROWS, plain)
 
-    def _compressed(self, kind: int, body: bytes, server_id: int) -> None:
+    def _compressed(self, kind: int, body: bytes) -> None:
         """MariaDB's QUERY or rows under zlib."""
         if kind == QUERY_COMPRESSED:
-            self._event_of(binlog.QUERY, plain_query(body), server_id)
+            self._event_of(binlog.QUERY, plain_query(body))
         else:
             plain_kind, plain = plain_rows(kind, body)
-            self._event_of(plain_kind, plain, server_id)
+            self._event_of(plain_kind, plain)
 
-    def _event_of(self, kind: int, body: bytes, server_id: int) -> None:
+    def _event_of(self, kind: int, body: bytes) -> None:
         """The event that another one stands for, at the same place."""
         data: cython.p_const_uchar
         if cython.compiled:
             data = cython.cast(cython.p_const_uchar, PyBytes_AS_STRING(body))
         else:
             data = body
-        self._event(kind, 0, data, 0, len(body), server_id, body)
+        self._event(kind, 0, data, 0, len(body), body)
 
     def _empty_row(self, name: str) -> DecodeError:
         """The error for a row image of no bytes, of which nobody can tell how many there are."""
@@ -984,24 +739,3 @@ class Decoder:
             hint="a session wrote it with binlog_row_image other than FULL; set it to FULL"
             " everywhere, then begin after this place",
         )
-
-
-def _crc_of_open_file(events: bytes, at: int, end: int) -> int:
-    """A format description's checksum is made before the file is marked as in use."""
-    in_use = at + 17
-    header = events[at:in_use] + bytes([events[in_use] & ~binlog.IN_USE_FLAG])
-    return zlib.crc32(events[in_use + 1 : end], zlib.crc32(header))
-
-
-@cython.cfunc
-@cython.inline
-@cython.exceptval(check=False)
-def _uint(
-    data: cython.p_const_uchar, at: cython.Py_ssize_t, size: cython.Py_ssize_t
-) -> cython.longlong:
-    """Little-endian, unsigned, up to 7 bytes; the caller has checked the bounds."""
-    value: cython.longlong = 0
-    i: cython.Py_ssize_t
-    for i in range(size):
-        value = value << 8 | data[at + size - 1 - i]
-    return value

@@ -1,0 +1,34 @@
+# Types of cursor.py, for the compiled form.
+cimport cython
+
+@cython.final
+cdef class Cursor:
+    cdef readonly str file
+    cdef bytes avro_file
+    cdef long long position
+    cdef long long event_position
+    cdef long long server_seconds
+    cdef bint checksummed
+    cdef bint outer_checksummed
+    cdef bint is_described
+    cdef bint is_inside
+    cdef int kind
+    cdef int flags
+    cdef long long server_id
+    cdef Py_ssize_t body_at
+    cdef Py_ssize_t body_end
+
+    cdef Py_ssize_t step(
+        self, bytes events, const unsigned char *data, Py_ssize_t at, Py_ssize_t total) except? -1
+    cdef int _check(
+        self, bytes events, const unsigned char *data, Py_ssize_t at, Py_ssize_t size) except? -1
+    cdef void locate(
+        self, int kind, int flags, Py_ssize_t size, long long log_position) noexcept
+
+# Here, so that other modules have it inline; the plain form's is in cursor.py.
+cdef inline long long uint(const unsigned char *data, Py_ssize_t at, Py_ssize_t size) noexcept:
+    cdef long long value = 0
+    cdef Py_ssize_t i
+    for i in range(size):
+        value = value << 8 | data[at + size - 1 - i]
+    return value
