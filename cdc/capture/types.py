@@ -21,6 +21,7 @@ from cdc.capture.charsets import decoder_of, is_utf8
 from cdc.capture.decimals import decimal_bytes
 from cdc.capture.description import ColumnDescription
 from cdc.capture.settings import ChangeEventSettings
+from cdc.errors import DecodeError
 
 AvroType = str | dict[str, Any]
 
@@ -153,19 +154,35 @@ def _fraction_bytes(digits: int) -> int:
     return (digits + 1) // 2
 
 
-def _time(column: t.Column, _: ColumnDescription | None, settings: ChangeEventSettings) -> Form:
+def _refuse_old_fraction(described: ColumnDescription | None) -> None:
+    """MariaDB's fractions of before 10.1 (`mysql56_temporal_format=OFF`) have sizes of their own,
+    which TABLE_MAP leaves out: what stands behind them would be read wrongly."""
+    if described and "(" in described.column_type:
+        raise DecodeError(
+            f"column {described.name}, {described.column_type}, has the format of before MariaDB"
+            " 10.1, whose size the binlog doesn't say",
+            hint="set mysql56_temporal_format=ON and ALTER TABLE … FORCE, then begin after that",
+        )
+
+
+def _time(
+    column: t.Column, described: ColumnDescription | None, settings: ChangeEventSettings
+) -> Form:
     avro, unit, fallback = {
         "connect": (_CONNECT_TIME, _MILLIS, b"\0"),
         "isostring": _iso("IsoTime", "00:00:00Z"),
         "nanoseconds": (named("long", "io.debezium.time.NanoTime"), _NANOS, b"\0"),
     }.get(settings.time_precision_mode, (named("long", "io.debezium.time.MicroTime"), 0, b"\0"))
     if column.type == t.TIME:
+        _refuse_old_fraction(described)
         return Form(opcodes.OLD_TIME, avro, 3, b=unit, fallback=fallback)
     size = 3 + _fraction_bytes(column.precision)
     return Form(opcodes.TIME, avro, size, column.precision, unit, fallback=fallback)
 
 
-def _datetime(column: t.Column, _: ColumnDescription | None, settings: ChangeEventSettings) -> Form:
+def _datetime(
+    column: t.Column, described: ColumnDescription | None, settings: ChangeEventSettings
+) -> Form:
     mode = settings.time_precision_mode
     if mode == "adaptive_time_microseconds":
         mode = "microseconds" if column.precision > 3 else "milliseconds"
@@ -177,14 +194,18 @@ def _datetime(column: t.Column, _: ColumnDescription | None, settings: ChangeEve
         "isostring": _iso("IsoTimestamp", "1970-01-01T00:00:00Z"),
     }[mode]
     if column.type == t.DATETIME:
+        _refuse_old_fraction(described)
         return Form(opcodes.OLD_DATETIME, avro, 8, b=unit, fallback=fallback)
     size = 5 + _fraction_bytes(column.precision)
     return Form(opcodes.DATETIME, avro, size, column.precision, unit, fallback=fallback)
 
 
-def _timestamp(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
+def _timestamp(
+    column: t.Column, described: ColumnDescription | None, _: ChangeEventSettings
+) -> Form:
     avro = named("string", "io.debezium.time.ZonedTimestamp")
     if column.type == t.TIMESTAMP:
+        _refuse_old_fraction(described)
         return Form(opcodes.OLD_TIMESTAMP, avro, 4)
     size = 4 + _fraction_bytes(column.precision)
     return Form(opcodes.TIMESTAMP, avro, size, column.precision)
@@ -195,6 +216,8 @@ _TEXT_OF_BYTES: dict[str, Callable[[bytes], bytes]] = {
     "base64-url-safe": base64.urlsafe_b64encode,
     "hex": binascii.hexlify,
 }
+
+_FLOATS = named("array", "io.debezium.data.FloatVector", items="float")
 
 
 def _string(
@@ -211,6 +234,9 @@ def _string(
     if logical and fixed and column.length == logical[0]:
         return Form(opcodes.BYTES, logical[1], prefix, column.length, table=logical[2])
     if column.charset in ("binary", ""):
+        # MariaDB's VECTOR is VARBINARY in TABLE_MAP.
+        if described and described.data_type == "vector":
+            return Form(opcodes.VECTOR, _FLOATS, prefix)
         convert = _TEXT_OF_BYTES.get(settings.binary_handling_mode)
         avro = "string" if convert else "bytes"
         if compressed:
@@ -303,8 +329,7 @@ _POINT = _geometry_record(
 
 
 def _vector(column: t.Column, _: ColumnDescription | None, __: ChangeEventSettings) -> Form:
-    avro = named("array", "io.debezium.data.FloatVector", items="float")
-    return Form(opcodes.VECTOR, avro, column.length)
+    return Form(opcodes.VECTOR, _FLOATS, column.length)
 
 
 _FORMS: dict[int, _Maker] = {

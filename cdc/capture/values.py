@@ -156,9 +156,9 @@ def put_value(
     elif kind == OLD_TIMESTAMP:
         put_timestamp(column, _little(data, at, 4), 0, 0, out)
     elif kind == OLD_DATETIME:
-        put_moment(column, old_datetime_packed(_little(data, at, 8)), 0, out)
+        _old_datetime(column, _little(data, at, 8), out)
     elif kind == OLD_TIME:
-        put_time(column, old_time_micros(_signed(data, at, 3)), out)
+        _old_time(column, _signed(data, at, 3), out)
     else:
         length = _little(data, at, size)
         at += size
@@ -167,6 +167,35 @@ def put_value(
         _variable(column, _bytes(data, at, length), out)
         return at + length
     return at + size
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _old_datetime(column: ColumnPlan, number: cython.longlong, out: Out) -> cython.int:
+    packed: cython.longlong = old_datetime_packed(number)
+    if packed < 0:
+        raise _not_of_before_5_6(column, number)
+    put_moment(column, packed, 0, out)
+    return 0
+
+
+@cython.cfunc
+@cython.exceptval(-1)
+def _old_time(column: ColumnPlan, number: cython.longlong, out: Out) -> cython.int:
+    positive: cython.longlong = -number if number < 0 else number
+    if positive % 100 > 59 or positive // 100 % 100 > 59:
+        raise _not_of_before_5_6(column, number)
+    put_time(column, old_time_micros(number), out)
+    return 0
+
+
+def _not_of_before_5_6(column: ColumnPlan, number: int) -> DecodeError:
+    return DecodeError(
+        f"column {column.name} of {column.owner} holds {number}, which the format of before MySQL"
+        " 5.6 doesn't know",
+        hint="has it fractional seconds in MariaDB's format of before 10.1? set"
+        " mysql56_temporal_format=ON and ALTER TABLE … FORCE, then begin after that",
+    )
 
 
 @cython.cfunc
