@@ -23,7 +23,8 @@ from cdc.translate.check import check_rules, event_names
 from cdc.translate.table import ChangeSchemas
 from cdc.views.materializer import event_schemas
 from cdc.views.projection import check_views
-from cdc.wiring import event_settings, open_registry, reached_log, server_settings
+from cdc.wiring.capture import event_settings, server_settings
+from cdc.wiring.ends import open_registry, reached_log
 
 
 def check(config: ConnectorConfig) -> list[Finding]:

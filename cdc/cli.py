@@ -93,7 +93,7 @@ def _load(file: Path, stages: tuple[Any, ...] = ()) -> Any:
 
 @contextmanager
 def _log_and_registry(config: Any) -> Iterator[tuple[Any, Any]]:
-    from cdc.wiring import open_registry, reached_log
+    from cdc.wiring.ends import open_registry, reached_log
 
     log = reached_log(config)
     try:
@@ -233,7 +233,7 @@ def decode(
     from cdc.config.source import Accepted
     from cdc.decoding import Decoding
     from cdc.patterns import TablePatterns
-    from cdc.wiring import read_descriptions
+    from cdc.wiring.capture import read_descriptions
 
     collect_seldom()
     config = _load(config_file) if config_file else None
@@ -274,7 +274,7 @@ def describe(file: Path) -> None:
     """What the server's catalogue knows of the captured tables, as JSON."""
     from cdc.capture.catalogue import captured_tables, read_tables
     from cdc.capture.connection import Session
-    from cdc.wiring import server_settings
+    from cdc.wiring.capture import server_settings
 
     config = _load(file, ("capture",))
     session = Session(server_settings(config))

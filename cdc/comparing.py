@@ -32,7 +32,7 @@ from cdc.reference.comparison import Comparison, IsHidden, Place, line_of_record
 from cdc.reference.source import ReferenceSource
 from cdc.reference.tables import Tables
 from cdc.testing import MemoryRegistry
-from cdc.wiring import event_settings, server_settings
+from cdc.wiring.capture import event_settings, server_settings
 
 HEARTBEAT_SECONDS = 1.0
 """How often the server says that it has nothing new: also how late an end is seen."""

@@ -22,7 +22,8 @@ from cdc.console.server import ConsoleServer, serve
 from cdc.errors import CdcError
 from cdc.observe import Metrics
 from cdc.supervisor import Supervisor
-from cdc.wiring import is_reference_reader, stages_of
+from cdc.wiring import stages_of
+from cdc.wiring.capture import is_reference_reader
 
 QUIET_HEARTBEATS = 3
 """So many heartbeats may fail to come before silence counts as lag."""

@@ -20,7 +20,7 @@ from cdc.config import ConnectorConfig, load
 from cdc.model import Message
 from cdc.services import DatabaseAddress
 from cdc.tailing import shown
-from cdc.wiring import open_log, open_registry
+from cdc.wiring.ends import open_log, open_registry
 
 COMMAND = (sys.executable, "-c", "from cdc.cli import main; main()")
 Section = dict[str, Any]

@@ -17,7 +17,7 @@ from cdc.config import ConnectorConfig
 from cdc.demo.comparison import VIEW
 from cdc.demo.story import OfficialEvent, Story
 from cdc.tailing import shown
-from cdc.wiring import create_topics, open_log, open_registry
+from cdc.wiring.ends import create_topics, open_log, open_registry
 
 TOPIC = "orders.v1"
 FOLLOW_WAIT_SECONDS = 0.2

@@ -10,7 +10,7 @@ import pytest
 
 from cdc.capture.decisions import Decision
 from cdc.config import ConnectorConfig
-from cdc.wiring import open_log, open_registry
+from cdc.wiring.ends import open_log, open_registry
 from tests.connectors import Project, Section, events_of, kafka_log, source_section, wait_until
 from tests.services_plugin import FreshDatabase
 from tests.shop import here

@@ -1,0 +1,204 @@
+"""The capture stage: binlog to change events."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from cdc.capture.binder import Announce, Binder, descriptions_topic
+from cdc.capture.checkpoint import Checkpoint
+from cdc.capture.decisions import Decision
+from cdc.capture.decoder import Decoder
+from cdc.capture.description import Descriptions, parse_descriptions
+from cdc.capture.files import FilesSource
+from cdc.capture.live_catalogue import LiveCatalogue
+from cdc.capture.server import ServerSource
+from cdc.capture.settings import ChangeEventSettings, parse_settings
+from cdc.capture.source_settings import ServerSettings, Tls
+from cdc.codec.keys import key_schema_id
+from cdc.config import ConnectorConfig
+from cdc.config.source import FileSource
+from cdc.config.source import ServerSource as ServerSection
+from cdc.errors import ConfigError
+from cdc.log.sink import CheckpointSink
+from cdc.metering import Meter
+from cdc.observe import StageMetrics
+from cdc.overlap import EitherEvent, Overlapped
+from cdc.ports import Log, Registry
+from cdc.supervisor import Pipeline
+from cdc.wiring.ends import create_topics, reached_log, reached_registry
+from cdc.wiring.held import Held, Opened
+
+
+def event_settings(config: ConnectorConfig) -> ChangeEventSettings:
+    """The settings of change events, checked before by the configuration's loading."""
+    settings, faults = parse_settings(config.change_events)
+    if faults:
+        raise ConfigError("; ".join(f"change_events.{name} {text}" for name, text in faults))
+    return settings
+
+
+def server_settings(config: ConnectorConfig) -> ServerSettings:
+    """How to reach and follow the server of the configuration."""
+    source = config.source
+    assert isinstance(source, ServerSection)
+    tls = source.tls
+    return ServerSettings(
+        name=config.connector,
+        host=source.host,
+        port=source.port,
+        user=source.user,
+        password=source.password.get_secret_value(),
+        tls=Tls(tls.mode, *(str(path) if path else None for path in (tls.ca, tls.cert, tls.key))),
+        server_id=config.server_id,
+        coordinates=source.coordinates,
+        start=source.start_at,
+        tables=source.patterns,
+        accept=frozenset(source.accept),
+        heartbeat_seconds=source.heartbeat_seconds,
+        connect_timeout_seconds=source.connect_timeout_seconds,
+        batch_bytes_max=config.limits.batch_bytes_max,
+    )
+
+
+def read_descriptions(path: Path | None) -> Descriptions:
+    """The tables' descriptions in a file as `cdc describe` writes it; none without a file."""
+    if path is None:
+        return {}
+    try:
+        return parse_descriptions(orjson.loads(path.read_bytes()))
+    except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"the tables' descriptions in {path} can't be read: {error}",
+            hint="write the file anew with `cdc describe`",
+        ) from error
+
+
+def announcer(config: ConnectorConfig, log: Log, registry: Registry) -> Any:
+    """Makes a change topic and its subjects known; the decoder's way to ids."""
+
+    def announce(
+        topic: str, key_schema: dict[str, Any] | None, value_schema: dict[str, Any]
+    ) -> tuple[int, int]:
+        create_topics(log, config.topics.change_topic(topic))
+        key_id = key_schema_id(registry, f"{topic}-key", key_schema) if key_schema else 0
+        return key_id, registry.register(f"{topic}-value", value_schema)
+
+    return announce
+
+
+def stored_decisions(config: ConnectorConfig, log: Log) -> list[Decision]:
+    """What earlier runs decided on the tables' descriptions; their topic is there afterwards."""
+    topic = descriptions_topic(config.connector)
+    create_topics(log, config.topics.internal_topic(topic))
+    return [
+        Decision.from_record(message.key, message.value)
+        for message in log.follow(topic, {}, wait_seconds=0)
+    ]
+
+
+def is_reference_reader(config: ConnectorConfig) -> bool:
+    """Whether mysql-replication reads the binlog, instead of cdc's own reader."""
+    return isinstance(config.source, ServerSection) and config.source.reader == "reference"
+
+
+def _reader(config: ConnectorConfig) -> Any:
+    """The class that follows a live server."""
+    if is_reference_reader(config):
+        from cdc.reference.source import ReferenceSource  # the library takes memory
+
+        return ReferenceSource
+    return ServerSource
+
+
+def _decoder(
+    config: ConnectorConfig,
+    settings: ChangeEventSettings,
+    announce: Announce,
+    log: Log,
+    registry: Registry,
+    catalogue: LiveCatalogue | None,
+    given: Descriptions,
+) -> Any:
+    """What makes change events of what the reader gives."""
+    assert config.source is not None
+    binder = Binder(
+        config.connector,
+        config.source.patterns,
+        settings,
+        announce,
+        catalogue=catalogue,
+        stored=stored_decisions(config, log),
+        given=given,
+        topic=descriptions_topic(config.connector),
+        last_schema=lambda topic: next(reversed(registry.versions(f"{topic}-value")), None),
+    )
+    if is_reference_reader(config):
+        from cdc.reference.step import ReferenceStep
+        from cdc.reference.tables import Tables
+
+        return ReferenceStep(Tables(binder, settings), settings)
+    return Decoder(binder, settings, accept=config.source.accept)
+
+
+def open_capture(
+    config: ConnectorConfig,
+    metrics: StageMetrics,
+    stop: threading.Event,
+    alive: Callable[[], None],
+    opened: Opened,
+) -> Pipeline:
+    settings = event_settings(config)
+    log = opened(reached_log(config))
+    registry = opened(reached_registry(config))
+    section = config.source
+    source: Any
+    ended = EitherEvent(stop)  # the reading ends as well when a write has failed
+    idle = threading.Event()
+    is_reference = is_reference_reader(config)
+    catalogue: LiveCatalogue | None = None
+    given: Descriptions = {}
+    if isinstance(section, FileSource):
+        given = read_descriptions(section.tables_file)
+        source = FilesSource(
+            section.files,
+            start=section.start_at,
+            stop=ended,
+            batch_bytes_max=config.limits.batch_bytes_max,
+        )
+    else:
+        server = server_settings(config)
+        catalogue = opened(LiveCatalogue(server))
+        source = _reader(config)(server, stop=ended, idle=idle, on_seen=metrics.seen)
+    opened(source)
+    is_exact = config.delivery == "exactly_once"
+    # First: what an earlier writer left open is settled, and can't come between what is read.
+    writer = (log.writer if is_exact else log.acknowledged_writer)(config.connector)
+    announce = announcer(config, log, registry)
+    decoder = _decoder(config, settings, announce, log, registry, catalogue, given)
+    sink = CheckpointSink(writer, Checkpoint.to_bytes, Checkpoint.from_bytes)
+    meter = Meter(
+        metrics,
+        decoder,
+        sink,
+        bytes_of=lambda batch: batch.bytes if is_reference else len(batch.events),
+        checkpoint_text=_checkpoint_text,
+        dropped=lambda: decoder.dropped,
+        written=alive,
+        **({} if is_reference else _looks(decoder)),
+    )
+    return Pipeline(Held(source, opened), meter.step, Overlapped(meter.sink, ended, idle))
+
+
+def _looks(decoder: Decoder) -> dict[str, Any]:
+    """What the metrics look at now and then."""
+    return {"substituted": decoder.substitutions, "undescribed": lambda: decoder.undescribed}
+
+
+def _checkpoint_text(checkpoint: Checkpoint) -> str:
+    place = f"{checkpoint.file}:{checkpoint.pos}"
+    return f"{checkpoint.gtid_set} at {place}" if checkpoint.gtid_set else place

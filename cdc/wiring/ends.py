@@ -1,0 +1,86 @@
+"""The log and the registry of a configuration, opened."""
+
+from __future__ import annotations
+
+import structlog
+
+from cdc.codec.registry_embedded import EmbeddedRegistry
+from cdc.config import ConnectorConfig
+from cdc.config import log as log_sections
+from cdc.errors import CdcError, RegistryError
+from cdc.log.embedded import EmbeddedLog
+from cdc.log.kafka import KafkaLog
+from cdc.model import TopicSpec
+from cdc.ports import Log, Registry
+
+ANSWER_SECONDS_MAX = 5.0
+"""How long a broker may take to answer at all, before it counts as away."""
+
+
+FIRST_SCHEMA_ID = 1
+
+
+logger = structlog.get_logger()
+
+
+def open_log(config: ConnectorConfig) -> Log:
+    """The log of the configuration."""
+    section = config.log
+    if isinstance(section, log_sections.KafkaLog):
+        return KafkaLog(section.bootstrap_servers, section.options)
+    return EmbeddedLog(section.path)
+
+
+def reached_log(config: ConnectorConfig) -> Log:
+    """The log, which has answered; where it doesn't, Unreachable sooner than other calls are."""
+    section = config.log
+    if isinstance(section, log_sections.KafkaLog):
+        probe = KafkaLog(
+            section.bootstrap_servers, section.options, timeout_seconds=ANSWER_SECONDS_MAX
+        )
+        probe.topics()
+    return open_log(config)
+
+
+def open_registry(config: ConnectorConfig) -> Registry:
+    """The schema registry of the configuration."""
+    section = config.registry
+    if isinstance(section, log_sections.EmbeddedRegistry):
+        return EmbeddedRegistry(config.registry_path)
+    from cdc.codec.registry_confluent import ConfluentRegistry  # its HTTP client takes memory
+
+    auth = section.auth
+    return ConfluentRegistry(
+        section.url,
+        user=auth.user if auth else None,
+        password=auth.password.get_secret_value() if auth and auth.password else "",
+        bearer_token=auth.token.get_secret_value() if auth and auth.token else None,
+        ca_file=section.tls.ca,
+        certificate_file=section.tls.cert,
+        key_file=section.tls.key,
+    )
+
+
+def reached_registry(config: ConnectorConfig) -> Registry:
+    """The registry, which has answered; Unreachable where it doesn't."""
+    registry = open_registry(config)
+    try:
+        registry.schema(FIRST_SCHEMA_ID)
+    except RegistryError:
+        pass  # an answer, and no schema is needed yet
+    except CdcError:
+        registry.close()
+        raise
+    return registry
+
+
+def create_topics(log: Log, *specs: TopicSpec) -> None:
+    """Create what is missing; an existing topic that differs is reported, not changed."""
+    for difference in log.create_topics(specs):
+        logger.warning(
+            "topic differs from its configuration",
+            topic=difference.topic,
+            setting=difference.setting,
+            wanted=difference.wanted,
+            found=difference.found,
+        )

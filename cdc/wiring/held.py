@@ -1,0 +1,51 @@
+"""What was opened for a pipeline, closed with it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from cdc.config import ConnectorConfig
+from cdc.observe import StageMetrics
+from cdc.supervisor import Pipeline
+
+
+class Opened:
+    """Closes what was opened already when the rest of an opening fails."""
+
+    def __init__(self) -> None:
+        self._closers: list[Callable[[], None]] = []
+
+    def __call__(self, thing: Any) -> Any:
+        self._closers.append(thing.close)
+        return thing
+
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            self.close()
+
+    def close(self) -> None:
+        while self._closers:
+            self._closers.pop()()
+
+
+class Held:
+    """A source that takes with it what was opened for its pipeline."""
+
+    def __init__(self, source: Any, opened: Opened) -> None:
+        self._source, self._opened = source, opened
+
+    def read(self, after: Any) -> Any:
+        return self._source.read(after)
+
+    def close(self) -> None:
+        self._opened.close()
+
+
+Opener = Callable[
+    [ConnectorConfig, StageMetrics, threading.Event, Callable[[], None], Opened], Pipeline
+]
