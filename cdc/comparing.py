@@ -36,6 +36,8 @@ from cdc.wiring.capture import event_settings, server_settings
 
 HEARTBEAT_SECONDS = 1.0
 """How often the server says that it has nothing new: also how late an end is seen."""
+BATCH_BYTES_MAX = 1 << 20
+"""Of capture's batches: so much of one side waits for the other (invariant 7)."""
 VALUE_CHARACTERS_MAX = 60
 """Of a value in the terminal's table; `--json` has it whole."""
 
@@ -72,7 +74,10 @@ def compare(config: ConnectorConfig, stretch: Stretch) -> Compared:
             hint="compare where the files came from",
         )
     settings = replace(
-        server_settings(config), heartbeat_seconds=HEARTBEAT_SECONDS, name=f"{config.connector} ="
+        server_settings(config),
+        heartbeat_seconds=HEARTBEAT_SECONDS,
+        name=f"{config.connector} =",
+        batch_bytes_max=BATCH_BYTES_MAX,
     )
     with Session(settings) as session:
         facts = read_facts(session)
@@ -123,7 +128,9 @@ class _Run:
             self._end_now()
         try:
             while not self._is_done():
-                side = 0 if self._passed[0] <= self._passed[1] else 1
+                side = comparison.waits_for
+                if side is None:
+                    side = 0 if self._passed[0] <= self._passed[1] else 1
                 self._passed[side] = next(self._sides[side])
                 comparison.join(*self._passed)
                 if comparison.end is None and self._is_time_up():

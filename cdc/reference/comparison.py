@@ -7,7 +7,7 @@ from __future__ import annotations
 import struct
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cdc.codec.avro import SchemaCache
@@ -149,13 +149,20 @@ class Comparison:
         """What the reference told."""
         for one in told:
             if isinstance(one, Gap):
-                self._gaps.append(one)
-                if not one.table:
-                    self._weak("", "", one.reason)
+                self._remember(one)
             elif isinstance(one, Change):
                 line = line_of_change(one)
                 if self._is_inside(line):
                     self._reference.append(line)
+
+    @property
+    def waits_for(self) -> int | None:
+        """Whose telling is needed next: 0 ours, 1 the reference; None: either, nothing waits.
+
+        Within a transaction neither reader's checkpoint moves, so places alone don't tell."""
+        if self._ours:
+            return 1
+        return 0 if self._reference else None
 
     def join(self, ours_passed: Place, reference_passed: Place) -> None:
         """Compare what both have told; what only one has, and the other has passed, differs."""
@@ -171,6 +178,17 @@ class Comparison:
                 if not ours and reference[0].place >= ours_passed:
                     return
                 self._lone(reference.popleft(), is_ours=False)
+
+    def _remember(self, gap: Gap) -> None:
+        if not gap.table:
+            self._weak("", "", gap.reason)
+        last = self._gaps[-1] if self._gaps else None
+        same = ("file", "table", "reason")
+        if last and gap.table and all(getattr(last, n) == getattr(gap, n) for n in same):
+            # Else a long transaction of a table that can't be read would push out its own begin.
+            self._gaps[-1] = replace(last, end=gap.end)
+        else:
+            self._gaps.append(gap)
 
     def _is_inside(self, line: Line) -> bool:
         return self.end is None or line.place < self.end

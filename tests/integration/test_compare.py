@@ -15,7 +15,7 @@ import cdc.comparing
 from cdc.comparing import Compared, Stretch, compare
 from cdc.config.source import parse_start
 from cdc.model import Record
-from cdc.reference.comparison import HIDDEN, Line, line_of_record
+from cdc.reference.comparison import HIDDEN, Comparison, Line, line_of_record
 from cdc.services import MariaDBServer, MySQLServer
 from tests.connectors import Project, events_of, source_section, wait_until
 from tests.readers import place_now
@@ -78,6 +78,66 @@ def test_equal_readers_end_with_0_and_known_weaknesses_apart(
     shown = project.run("check", connector(project, database), "--compare", "--from", start)
     assert "6 changes compared" in shown.stdout
     assert "the fraction of a negative TIME comes wrong" in shown.stdout
+
+
+HIDDEN_CHANGES = {
+    "mysql": [
+        "set binlog_transaction_compression = on",
+        "insert into t values (10, 'in a payload', null)",
+        "set binlog_transaction_compression = off",
+        "insert into j values (1, concat('[1, \"', repeat('x', 200), '\"]'), null)",
+        "set binlog_row_value_options = partial_json",
+        "update j set j = json_replace(j, '$[0]', 2)",
+        "set binlog_row_value_options = ''",
+    ],
+    "mariadb": [
+        "set global log_bin_compress = on, global log_bin_compress_min_len = 10",
+        "insert into t values (10, repeat('x', 40), null)",
+        "set global log_bin_compress = off",
+        "insert into j values (1, '[]', repeat('x', 200))",
+    ],
+}
+XA = ["xa start 'a'", "insert into t values (11, 'x', null)", "xa end 'a'", "xa prepare 'a'",
+      "xa commit 'a'"]  # fmt: skip
+
+
+def test_what_the_library_drops_is_a_known_weakness(
+    project: Project, database: FreshDatabase
+) -> None:
+    kind = database.server.kind
+    last = "vector(3)" if kind == "mysql" else "varchar(300) compressed"
+    database.execute(f"create table j (id int primary key, j json, v {last})")
+    start = place_of(database)
+    database.execute("set session autocommit = on", *HIDDEN_CHANGES[kind], *XA)
+    change(database)
+    found = compared(project, database, start)
+    assert found.comparison.differences == []
+    assert found.comparison.compared == {f"{database.name}.t": 6}
+    reasons = {reason for _, _, reason in found.comparison.weaknesses}
+    assert any("compressed" in reason for reason in reasons)
+    assert any("XA" in reason for reason in reasons)
+
+
+def test_a_transaction_larger_than_a_batch_is_compared_as_it_comes(
+    project: Project, database: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Invariant 7: what waits to be compared is bounded by a batch, not by the transaction."""
+    start = place_of(database)
+    rows = ", ".join(f"({n}, 'x', null)" for n in range(20_000))
+    database.execute(f"insert into t values {rows}")
+    waiting = []
+    join = Comparison.join
+
+    def watched(self: Comparison, *passed: Any) -> None:
+        waiting.append(max(len(self._ours), len(self._reference)))
+        join(self, *passed)
+
+    monkeypatch.setattr(Comparison, "join", watched)
+    monkeypatch.setattr(cdc.comparing, "BATCH_BYTES_MAX", 1 << 16)
+    found = compared(project, database, start)
+    assert found.is_equal
+    assert found.comparison.compared_count == 20_000
+    assert max(waiting) < 10_000
 
 
 def wrong(record: Record, schemas: Any) -> Line | None:

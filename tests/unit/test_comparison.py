@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from cdc.reference.changes import Gap
-from cdc.reference.comparison import HIDDEN, Comparison, Line, is_same, place_of
+from cdc.reference.comparison import GAPS_MAX, HIDDEN, Comparison, Line, is_same, place_of
 
 FILE = "binlog.000009"
 
@@ -94,6 +94,24 @@ def test_a_gap_of_the_reference_is_a_weakness_not_a_difference() -> None:
     made.passed(99, 99)
     assert made.weaknesses == {("d.t", "", "why"): 1}
     assert [(one.table, one.position) for one in made.differences] == [("d.u", 10), ("d.t", 30)]
+
+
+def test_gaps_of_a_long_transaction_are_one() -> None:
+    made = Fixed()
+    made.reference(Gap(FILE, at, at + 5, "d.t", "why") for at in range(0, 10 * GAPS_MAX, 10))
+    made.ours([line(0), line(10 * GAPS_MAX - 10)])
+    made.passed(10**9, 10**9)
+    assert made.difference_count == 0
+
+
+def test_the_side_that_lags_is_asked_for_more() -> None:
+    made = Fixed()
+    assert made.waits_for is None
+    made.ours([line(5)])
+    made.passed(0, 0)
+    assert made.waits_for == 1
+    made.theirs(line(5), line(6)).passed(0, 0)
+    assert made.waits_for == 0
 
 
 def test_values_that_the_reference_cannot_tell_are_weaknesses() -> None:
