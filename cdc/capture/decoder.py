@@ -27,6 +27,7 @@ from cdc.capture.gtid import NUMBER_MAX
 from cdc.capture.gtid_event import tagged_gtid
 from cdc.capture.partial_update import ordinary_update
 from cdc.capture.schema_changes import Said
+from cdc.capture.unpublishable import STATEMENT_SHOWN_MAX, Unpublishable
 from cdc.capture.xa import xa_prepare, xa_statement
 from cdc.errors import DecodeError
 from cdc.model import Output, Record
@@ -77,7 +78,6 @@ MARIADB_GTID = cython.declare(cython.int, binlog.MARIADB_GTID)
 COMMIT_MICROS_MAX = cython.declare(cython.longlong, ((1 << 63) - 1) // 1000)
 """Of a time whose nanoseconds have 64 bits, up to the year 2262."""
 LOAD_QUERY_HEAD_BYTES = 26
-STATEMENT_SHOWN_MAX = 100
 
 
 @cython.cclass
@@ -102,7 +102,7 @@ class Decoder:
     flavor: Any
     is_mysql: cython.bint
     server: Any
-    accept: frozenset[str]
+    unpublishable: Any
 
     def __init__(
         self,
@@ -114,7 +114,6 @@ class Decoder:
         """`accept` names what else would stop (`source.accept`): it is counted instead."""
         self.binder = binder
         self.clock = clock
-        self.accept = frozenset(accept)
         self.skipped = settings.skipped_operations
         self.reads_statements = bool(settings.include_query or settings.context_keys)
         self.heartbeat_nanos = settings.heartbeat_interval_ms * 1_000_000
@@ -123,6 +122,7 @@ class Decoder:
         self.cursor = Cursor()
         self.transaction = Transaction(binder.connector)
         self.changes = ChangeEvents(binder, settings, self.transaction, self.cursor)
+        self.unpublishable = Unpublishable(accept, self.dropped)
         self.is_started = False
         self.tables = Tables(binder, self.changes, self.transaction, self.cursor)
 
@@ -290,9 +290,9 @@ class Decoder:
         elif kind == binlog.EXECUTE_LOAD_QUERY:
             self._load_as_text(events[at:end])
         elif kind == binlog.INCIDENT:
-            self._incident()
+            self.unpublishable.incident(self._place())
         elif kind not in binlog.WITHOUT_ROW_CHANGES and not flags & binlog.IGNORABLE_FLAG:
-            self._unknown(kind)
+            self.unpublishable.unknown_event(kind, self._place())
         return 0
 
     def _statement_text(self, events: bytes, at: int, end: int) -> None:
@@ -481,7 +481,7 @@ class Decoder:
             self._commit()
         elif kind == statements.ROLLBACK or kind == statements.ROLLBACK_TO:
             if self.transaction.ordinal:
-                self._undone(text, database)
+                self.unpublishable.rolled_back(text, database, self._place())
             if kind == statements.ROLLBACK:
                 self._commit()
         elif kind == statements.SAVEPOINT:
@@ -496,16 +496,6 @@ class Decoder:
             if not self.transaction.has_begun:
                 self._commit()
 
-    def _undone(self, text: str, database: str) -> None:
-        self._accept_or_stop(
-            "rolled_back_rows",
-            database,
-            f"{text[:STATEMENT_SHOWN_MAX]} of a transaction with rows at {self._place()}: rows that"
-            " didn't stay may have been published",
-            "a session made temporary tables or changed tables without transactions in it, under a"
-            " binlog_format other than ROW; begin after this place and compare its tables",
-        )
-
     def _xa(self, text: str, thread: int) -> None:
         """XA statements; the rows between START and END come only where they count."""
         verb, xid = xa_statement(text) or ("", None)
@@ -515,13 +505,7 @@ class Decoder:
                 self._enter()
         elif verb == "COMMIT":
             if not self.transaction.has_begun:
-                self._accept_or_stop(
-                    "prepared_before_start",
-                    "",
-                    f"XA COMMIT of {xid} at {self._place()}: its rows came with its XA PREPARE,"
-                    " before the place where this reading began",
-                    "begin before its XA PREPARE, or compare the tables that it changed",
-                )
+                self.unpublishable.prepared_before_start(str(xid), self._place())
             self._commit()
             self.transaction.resolve(str(xid))
         elif verb == "ROLLBACK":
@@ -559,24 +543,9 @@ class Decoder:
         if not any(map(self.binder.captures_database, named)):
             self.dropped[database, "statement outside the captured databases"] += 1
         else:
-            self._accept_or_stop(
-                "statement_rows",
-                database,
-                f"a session wrote {(text.split(None, 1) or [''])[0].upper()} as a statement, not"
-                f" as rows, at {self._place()} in database {database}",
-                "SET PERSIST binlog_format=ROW and forbid sessions to change it; the rows of this"
-                " statement are not in the binlog: begin after this place and compare the tables",
-            )
+            self.unpublishable.rows_as_text(text, database, self._place())
         if not self.transaction.has_begun:
             self._commit()
-
-    def _incident(self) -> None:
-        self._accept_or_stop(
-            "incident",
-            "",
-            f"the source reports an INCIDENT at {self._place()}: it lost changes itself",
-            "compare the tables with their source of truth, then begin after this place",
-        )
 
     def _definition(self, text: str, database: str) -> None:
         """DDL: what tables are from here on."""
@@ -598,23 +567,6 @@ class Decoder:
             is_published=transaction.is_resumed,
         )
         self.tables.defined(said)
-
-    def _unknown(self, kind: int) -> None:
-        self._accept_or_stop(
-            "unknown_events",
-            "",
-            f"{binlog.name_of(kind)} at {self._place()} can't be read by this version of cdc, and"
-            " its server says that it must not be ignored",
-            "take a newer version, or begin after this place",
-        )
-
-    def _accept_or_stop(self, name: str, table: str, message: str, hint: str) -> None:
-        """Changes that can't be published: never passed in silence."""
-        if name not in self.accept:
-            raise DecodeError(
-                message, hint=f"{hint}; to go on without these changes: source.accept: [{name}]"
-            )
-        self.dropped[table, f"{name} is in source.accept"] += 1
 
     def _truncate(self, names: Any) -> None:
         """An event with neither key nor rows for a captured table."""

@@ -1,0 +1,78 @@
+"""Changes that can't be published: each stops capture with its place, or is counted if accepted.
+
+Never passed in silence (invariant 2). What `source.accept` names is counted as dropped."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+
+from cdc.capture import binlog
+from cdc.errors import DecodeError
+
+STATEMENT_SHOWN_MAX = 100
+"""Characters of a statement in a message."""
+
+
+class Unpublishable:
+    """Decides by what the configuration accepts."""
+
+    def __init__(self, accept: Collection[str], dropped: Counter[tuple[str, str]]) -> None:
+        self._accept, self._dropped = frozenset(accept), dropped
+
+    def _stop_or_count(self, name: str, table: str, message: str, hint: str) -> None:
+        if name not in self._accept:
+            raise DecodeError(
+                message, hint=f"{hint}; to go on without these changes: source.accept: [{name}]"
+            )
+        self._dropped[table, f"{name} is in source.accept"] += 1
+
+    def rows_as_text(self, text: str, database: str, place: str) -> None:
+        """A session with a `binlog_format` other than ROW changed rows."""
+        self._stop_or_count(
+            "statement_rows",
+            database,
+            f"a session wrote {(text.split(None, 1) or [''])[0].upper()} as a statement, not"
+            f" as rows, at {place} in database {database}",
+            "SET PERSIST binlog_format=ROW and forbid sessions to change it; the rows of this"
+            " statement are not in the binlog: begin after this place and compare the tables",
+        )
+
+    def rolled_back(self, text: str, database: str, place: str) -> None:
+        """ROLLBACK, or ROLLBACK TO, behind rows that may be published already."""
+        self._stop_or_count(
+            "rolled_back_rows",
+            database,
+            f"{text[:STATEMENT_SHOWN_MAX]} of a transaction with rows at {place}: rows that"
+            " didn't stay may have been published",
+            "a session made temporary tables or changed tables without transactions in it, under a"
+            " binlog_format other than ROW; begin after this place and compare its tables",
+        )
+
+    def prepared_before_start(self, xid: str, place: str) -> None:
+        """XA COMMIT of what was prepared before this reading began."""
+        self._stop_or_count(
+            "prepared_before_start",
+            "",
+            f"XA COMMIT of {xid} at {place}: its rows came with its XA PREPARE, before the place"
+            " where this reading began",
+            "begin before its XA PREPARE, or compare the tables that it changed",
+        )
+
+    def incident(self, place: str) -> None:
+        self._stop_or_count(
+            "incident",
+            "",
+            f"the source reports an INCIDENT at {place}: it lost changes itself",
+            "compare the tables with their source of truth, then begin after this place",
+        )
+
+    def unknown_event(self, kind: int, place: str) -> None:
+        """An event that isn't flagged ignorable."""
+        self._stop_or_count(
+            "unknown_events",
+            "",
+            f"{binlog.name_of(kind)} at {place} can't be read by this version of cdc, and its"
+            " server says that it must not be ignored",
+            "take a newer version, or begin after this place",
+        )
