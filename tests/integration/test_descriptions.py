@@ -13,6 +13,7 @@ from typing import Any
 import fastavro
 import pytest
 
+from cdc.capture import live_catalogue
 from cdc.capture.binder import Binder
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.connection import Session
@@ -26,6 +27,7 @@ from cdc.capture.settings import ChangeEventSettings
 from cdc.capture.source_settings import StartAt
 from cdc.codec.keys import key_schema_id
 from cdc.model import Record
+from cdc.services import DatabaseServer
 from cdc.testing import MemoryRegistry
 from tests.reading import SECONDS_MAX, settings_for
 from tests.services_plugin import FreshDatabase, fresh_database
@@ -262,16 +264,21 @@ def timeless(record: Record) -> Any:
 
 def test_far_behind_a_table_is_plain_until_the_stream_comes_near(database: FreshDatabase) -> None:
     database.execute("create table t (id int primary key, a int not null default 5)")
-    capturing = Capturing(database, ahead_bytes_max=0)
+    capturing = Capturing(database, ahead_bytes_max=1000)
     start = capturing.here()
-    database.execute("insert into t (id) values (1)", "insert into t (id) values (2)")
-    end = capturing.run(start, ["insert into t (id) values (3)"], count=3)
-    assert [one.default("a") for one in capturing.changes()][:2] == [None, None]
-    capturing.ahead_bytes_max = AHEAD_BYTES_MAX
-    capturing.run(end, ["insert into t (id) values (4)"], count=1, stored=capturing.kept)
-    assert capturing.changes()[-1].default("a") == 5
+    database.execute(*(f"insert into t (id) values ({n})" for n in range(30)))
+    when_all_came = [["select 1"]] * 30 + [["insert into t (id) values (99)"]]
+    capturing.run(start, *when_all_came, count=31)
+    defaults = [one.default("a") for one in capturing.changes()]
+    assert (defaults[0], defaults[-1]) == (None, 5)
+    # Restarted where it was still far, it goes on asking.
+    kept = capturing.kept[:1]
     assert capturing.decisions("t")[0] == "unknown"
-    assert capturing.decisions("t")[-1] == "catalogue"
+    later = Capturing(database, registry=capturing.registry)
+    middle = later.run(start, count=1, stored=kept)
+    assert later.changes()[0].default("a") is None
+    later.run(middle, ["insert into t (id) values (100)"], count=1, stored=kept)
+    assert later.changes()[-1].default("a") == 5
 
 
 def test_ddl_that_was_not_logged_is_seen_by_the_shape(database: FreshDatabase) -> None:
@@ -398,3 +405,30 @@ def test_a_uuid_in_a_key_is_text_also_where_nothing_else_is_known(
     again = Capturing(mariadb_database, registry=capturing.registry, has_catalogue=False)
     again.run(start, count=2, stored=capturing.kept)
     assert [change.row["u"] for change in again.changes()] == list(UUIDS[:2])
+
+
+def test_while_ddl_holds_a_table_its_rows_are_plain_and_later_ones_are_not(
+    database: FreshDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live_catalogue, "LOCK_SECONDS_MAX", 1)
+    database.execute("create table t (id int primary key, a int not null default 5)")
+    capturing = Capturing(database)
+    start = capturing.here()
+    database.execute("insert into t (id) values (1)")
+    with database.connect() as holder, holder.cursor() as cursor:
+        cursor.execute("lock tables t write")
+        middle = capturing.run(start, count=1)
+        cursor.execute("unlock tables")
+    capturing.run(middle, ["insert into t (id) values (2)"], count=1, stored=capturing.kept)
+    assert [one.default("a") for one in capturing.changes()] == [None, 5]
+    assert capturing.decisions("t") == ["unknown", "catalogue"]
+
+
+def test_without_gtids_places_are_files_and_positions(
+    start_mysql: Callable[..., DatabaseServer],
+) -> None:
+    server = start_mysql("--gtid-mode=OFF", "--enforce-gtid-consistency=OFF")
+    with fresh_database(server) as database:
+        test_a_restart_and_a_replay_give_the_same_schemas(database)
+        database.execute("drop table t")
+        test_todays_default_is_never_said_of_yesterdays_rows(database)
