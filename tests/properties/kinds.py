@@ -12,7 +12,6 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.integration.test_values import (
-    BOTH,
     BYTES,
     MARIADB,
     MYSQL,
@@ -32,6 +31,7 @@ from tests.integration.test_values import (
 )
 
 Show = Callable[[Any], Any]
+BOTH = (MYSQL, MARIADB)
 LABELS = "abc xyžÜ_-.é"
 CHARSETS_NARROW = ("latin1", "ascii", "latin2", "cp1251", "greek", "cp850", "koi8r", "utf8mb3")
 CHARSETS_WIDE = ("utf8mb4", "ucs2", "utf16", "utf16le", "utf32", "sjis", "gbk", "big5", "euckr")
