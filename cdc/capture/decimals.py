@@ -27,6 +27,8 @@ else:
 _GROUP_BYTES = (0, 1, 1, 2, 2, 3, 3, 4, 4, 4)
 """Bytes of a group of so many digits."""
 _CONTEXT = Context(prec=100)
+DIGITS_MAX = 65
+"""The servers' own bound."""
 
 
 def decimal_bytes(precision: int, scale: int) -> int:
@@ -38,7 +40,11 @@ def decimal_bytes(precision: int, scale: int) -> int:
 
 def decimal_unscaled(data: bytes, precision: int, scale: int) -> int:
     """The value times 10 ** scale; a negative one is stored as complement, the sign inverted."""
-    if scale > precision or len(data) < max(decimal_bytes(precision, scale), 1):
+    if (
+        scale > precision
+        or precision > DIGITS_MAX
+        or len(data) < max(decimal_bytes(precision, scale), 1)
+    ):
         raise DecodeError(
             f"a DECIMAL({precision},{scale}) of {len(data)} bytes can't be read",
             hint="the binlog is damaged; check the source's disk",

@@ -71,6 +71,8 @@ _PREFIXED: Final = frozenset(
 BIT_MAX: Final = 64
 DECIMAL_DIGITS_MAX: Final = 65
 FRACTION_DIGITS_MAX: Final = 6
+COLUMNS_MAX: Final = 4096
+LABELS_MAX: Final = {ENUM: 65_535, SET: 64}
 """The servers' own bounds; what goes beyond is damaged."""
 
 _LABEL_SIZES: Final = frozenset([(ENUM, 1), (ENUM, 2)] + [(SET, size) for size in range(1, 9)])
@@ -184,8 +186,8 @@ def parse_table_map(body: bytes, flavor: Flavor, *, sizes_only: bool = False) ->
     database, table = _names_in(cursor)
     count = cursor.length()
     types = cursor.take(count)
-    if not types:
-        raise damaged(f"{database}.{table} has no columns")
+    if not 0 < count <= COLUMNS_MAX:
+        raise damaged(f"{database}.{table} has {count or 'no'} columns")
     meta = _Cursor(cursor.take(cursor.length()))
     null_bits = cursor.take((count + 7) // 8)
     raw = [_raw_column(code, meta, f"{database}.{table}") for code in types]
@@ -312,7 +314,10 @@ def _labels(
         for i in (i for i, k in enumerate(kinds) if k == kind):
             charset = charset_of(collations[i]) if collations[i] else "utf8mb4"
             decode = decoder_of("utf8mb4" if charset == "binary" else charset)
-            raw = [cursor.take(cursor.length()) for _ in range(cursor.length())]
+            label_count = cursor.length()
+            if label_count > LABELS_MAX[kind]:
+                raise damaged(f"column {i + 1} has {label_count} labels")
+            raw = [cursor.take(cursor.length()) for _ in range(label_count)]
             try:
                 labels[i] = tuple(map(decode, raw))
                 "".join(labels[i]).encode()

@@ -17,6 +17,7 @@ cdef class Tables:
     cdef dict by_map
     cdef dict by_name
     cdef object substituted
+    cdef long long column_count
     cdef bytes last_map
     cdef long long last_id
     cdef BoundTable last

@@ -31,7 +31,9 @@ else:
     from cdc.capture.transaction import Transaction
 
 TABLE_MAPS_MAX = 10_000
-"""Plans kept by the raw bytes of their TABLE_MAP; all are forgotten when there are more."""
+"""Plans kept by the raw bytes of their TABLE_MAP, and ids at a time; see below."""
+COLUMNS_MAX = 200_000
+"""Columns of all plans that are kept, of some 600 bytes each; beyond it all are forgotten."""
 DUMMY_TABLE_ID = cython.declare(cython.longlong, 0xFFFFFF)
 
 
@@ -76,11 +78,17 @@ class Tables:
         if len(self.by_id) > TABLE_MAPS_MAX:
             self.forget_ids()
 
+    def _forget_old_ids(self) -> None:
+        """Inside a transaction: a statement may still need those that came last."""
+        for table_id in list(self.by_id)[: TABLE_MAPS_MAX // 2]:
+            del self.by_id[table_id]
+
     def forget_all(self) -> None:
         """Nothing is known of any table."""
         self.substitutions()
         self.by_map = {}
         self.by_name: dict[str, BoundTable] = {}
+        self.column_count = 0
         self.forget_ids()
 
     def _forget(self, names: list[str]) -> None:
@@ -139,15 +147,19 @@ class Tables:
         found = self.by_map.get(body)
         if found is None:
             found = self._bind(body)
+        if len(self.by_id) > TABLE_MAPS_MAX:
+            self._forget_old_ids()
         self.by_id[table_id] = found
         self.last_map, self.last_id, self.last = body, table_id, found
         return 0
 
     def _bind(self, body: bytes) -> BoundTable:
         """A table whose TABLE_MAP was not seen before."""
-        if len(self.by_map) >= TABLE_MAPS_MAX:
+        if len(self.by_map) >= TABLE_MAPS_MAX or self.column_count > COLUMNS_MAX:
             self.substitutions()
-            self.by_map.clear()
+            self.by_map = {}
+            self.by_name = {}
+            self.column_count = 0
         is_captured = self.binder.captures(*table_of(body))
         shape = parse_table_map(body, self.flavor, sizes_only=not is_captured)
         bound: BoundTable = self.binder.bind(shape, self.flavor, self._where())
@@ -159,6 +171,7 @@ class Tables:
             self._forget([bound.name])
         self.by_map[body] = bound
         self.by_name[bound.name] = bound
+        self.column_count += len(shape.columns)
         return bound
 
     @cython.cfunc

@@ -7,10 +7,14 @@ import zlib
 from collections.abc import Sequence
 from random import Random
 
+import zstandard
+
 MAGIC = b"\xfebin"
 HEADER_BYTES = 19
 SIZE_MAX = 1 << 15
-FORMAT_DESCRIPTION = 15
+FORMAT_DESCRIPTION, TRANSACTION_PAYLOAD = 15, 40
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+INSIDE_MAX = 1 << 16
 KINDS = (*range(1, 43), *range(160, 172), 0, 255)
 NUMBERS = (
     0, 1, 2, 3, 4, 7, 8, 15, 16, 31, 32, 63, 64, 65, 127, 128, 250, 251, 252, 253, 254, 255, 256,
@@ -135,6 +139,8 @@ def _events(random: Random, events: list[bytes], others: list[bytes]) -> list[by
     i = random.randrange(len(events))
     event = events[i]
     choice = random.randrange(12)
+    if event[4:5] == bytes([TRANSACTION_PAYLOAD]) and random.random() < 0.8:
+        return [*events[:i], _payload(random, event, others), *events[i + 1 :]]
     if choice == 0:
         return events[:i] + events[i + 1 :]
     if choice == 1:
@@ -154,3 +160,24 @@ def _events(random: Random, events: list[bytes], others: list[bytes]) -> list[by
         return [*events[:i], header + event[HEADER_BYTES:], *events[i + 1 :]]
     body = any_bytes(random, event[HEADER_BYTES:], random.choice(others) if others else b"")
     return [*events[:i], event[:HEADER_BYTES] + body, *events[i + 1 :]]
+
+
+def _payload(random: Random, event: bytes, others: list[bytes]) -> bytes:
+    """A compressed transaction with other events inside, compressed again."""
+    at = event.find(ZSTD_MAGIC)
+    try:
+        inside = zstandard.ZstdDecompressor().decompressobj().decompress(event[at:])[:INSIDE_MAX]
+    except zstandard.ZstdError:
+        return event[:HEADER_BYTES] + any_bytes(random, event[HEADER_BYTES:], b"")
+    events = _events(random, events_of(MAGIC + inside), [one[:-4] for one in others])
+    whole = b"".join(
+        one[:9] + struct.pack("<I", len(one)) + one[13:] if len(one) >= HEADER_BYTES else one
+        for one in events
+    )
+    packed = zstandard.ZstdCompressor().compress(whole)
+    head = b"\x02\x01\x00" + _field(3, len(whole)) + _field(1, len(packed)) + b"\x00"
+    return event[:HEADER_BYTES] + head + packed + bytes(4)
+
+
+def _field(kind: int, number: int) -> bytes:
+    return bytes([kind, 4, 0xFD]) + number.to_bytes(3, "little")

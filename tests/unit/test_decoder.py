@@ -841,3 +841,17 @@ def test_every_record_of_the_golden_binlog_has_an_id_of_its_own_but_for_key_chan
     assert {one for one, count in ids.items() if count > 1} == changed
     revisions = [revision_of(r) for r in records if r.headers]
     assert revisions == sorted(set(revisions))
+
+
+def test_table_ids_of_one_transaction_are_bounded_and_a_statements_own_stay(
+    capture: Capture,
+) -> None:
+    log = Binlog().begin(1)
+    column = Col(3, name="a")
+    for table_id in range(20_000):
+        log.table([column], table_id=1000 + table_id)
+    for table_id in (20_998, 20_999):  # of one statement over two tables
+        log.rows(0, 1, b"\0\1\0\0\0", table_id=table_id)
+    assert len(Reading(capture).first(log.commit()).records) == 2
+    with pytest.raises(DecodeError, match="rows of table id 1000, which no TABLE_MAP"):
+        Reading(capture).first(log.begin(2).rows(0, 1, b"\0\1\0\0\0", table_id=1000))

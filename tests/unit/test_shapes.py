@@ -257,6 +257,16 @@ def test_a_table_without_columns_is_refused() -> None:
         parse([], {})
 
 
+def test_more_columns_and_labels_than_servers_have_are_refused_unread() -> None:
+    with pytest.raises(DecodeError, match="has 4097 columns"):
+        parse([Col(1)] * 4097, {})
+    assert len(parse([Col(1)] * 4096, {}).columns) == 4096
+    for kind, bytes_each, bound in ((247, 2, 65_535), (248, 8, 64)):
+        labelled = Col(254, bytes([kind, bytes_each]), labels=("",) * (bound + 1))
+        with pytest.raises(DecodeError, match=f"column 1 has {bound + 1} labels"):
+            parse_table_map(table_map_body([labelled]), "mysql")
+
+
 @pytest.mark.parametrize("first", [0xFB, 0xFF])
 def test_what_is_no_length_is_refused(first: int) -> None:
     with pytest.raises(DecodeError, match="where a length should be"):
