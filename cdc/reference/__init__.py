@@ -6,7 +6,7 @@ reads a row's bytes is shared. What mysql-replication drops or gets wrong is ref
 for a comparison, reported as a known weakness.
 
     link.py → gate.py → source.py   bytes → what the library may see → decoded rows
-    changes.py → step.py            decoded rows → changes → records
+    changes.py → told.py → step.py  decoded rows → changes → records
     weaknesses.py, values.py        what it gets wrong; Python's values in Avro's form
     comparison.py                   its changes against capture's records
 """

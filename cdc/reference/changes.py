@@ -9,7 +9,7 @@ import re
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from cdc.capture import binlog, statements
@@ -19,69 +19,14 @@ from cdc.capture.knowledge import Place
 from cdc.capture.lineage import POSITION_MAX
 from cdc.capture.schema_changes import Said
 from cdc.errors import DecodeError, SourceError
-from cdc.model import Record
 from cdc.reference import weaknesses
 from cdc.reference.events import Event, Statement, commit_micros_in, statement_in
 from cdc.reference.reads import Gtid, Image, Read, ReferenceBatch
 from cdc.reference.tables import Table, Tables
+from cdc.reference.told import Beside, Boundary, Change, Gap, Row, Told
 from cdc.reference.values import Untold, datum
 
 _OPERATIONS = {0: "c", 1: "u", 2: "d"}
-
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One change of a captured table, in the values that its Avro schema has."""
-
-    table: Table
-    operation: str
-    before: Row | None
-    after: Row | None
-    key: Row | None
-    source: Row
-    transaction: str
-    ordinal: int
-    """Of the row in its transaction, captured or not."""
-    other_key: Row | None = None
-    """Of a changed primary key: the new one at `d`, the old one at `c`."""
-    untold: Mapping[str, str] = field(default_factory=dict)
-    """Field → why its value is missing here."""
-    is_published: bool = False
-    """It was, before a restart: it counts, no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Boundary:
-    """A transaction with rows begins or ends."""
-
-    status: str
-    transaction: str
-    micros: int
-    is_published: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """Changes that the library can't tell: from `begin` to `end` of a file."""
-
-    file: str
-    begin: int
-    end: int
-    table: str
-    """Empty: of all tables."""
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Beside:
-    """A record that stands beside the change events: of descriptions, of schema changes."""
-
-    record: Record
-
-
-Told = Change | Boundary | Gap | Beside
 
 
 class Changes:

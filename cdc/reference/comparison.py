@@ -12,7 +12,7 @@ from typing import Any
 
 from cdc.codec.avro import SchemaCache
 from cdc.model import Record
-from cdc.reference.changes import Change, Gap, Told
+from cdc.reference.told import Change, Gap, Told
 
 DIFFERENCES_MAX = 1_000
 """Differences that are kept to be shown; all are counted."""

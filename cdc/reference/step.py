@@ -13,9 +13,10 @@ from cdc.capture.settings import ChangeEventSettings
 from cdc.codec.avro import AvroSchema
 from cdc.codec.partition import place
 from cdc.model import ID_HEADER, REVISION_HEADER, Headers, Output, Record, Revision
-from cdc.reference.changes import Beside, Boundary, Change, Changes, Gap, Told
+from cdc.reference.changes import Changes
 from cdc.reference.reads import ReferenceBatch
 from cdc.reference.tables import Tables
+from cdc.reference.told import Beside, Boundary, Change, Gap, Told
 
 _TRANSACTION_KEY = AvroSchema(TRANSACTION_KEY_SCHEMA, plain=True)
 _TRANSACTION_VALUE = AvroSchema(TRANSACTION_VALUE_SCHEMA, plain=True)

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from cdc.reference.changes import Gap
 from cdc.reference.comparison import GAPS_MAX, HIDDEN, Comparison, Line, is_same, place_of
+from cdc.reference.told import Gap
 
 FILE = "binlog.000009"
 
