@@ -47,6 +47,8 @@ _WRONG = {
 }
 _UTF8 = frozenset({"utf8mb4", "utf8mb3", "ascii"})
 _TEXT_RIGHT = _UTF8 | {"latin1", "binary", ""}
+_LIKE_ASCII = ("latin", "cp125")
+"""Character sets, by how their names begin, whose ASCII is one octet each, as in UTF-8."""
 _TEXT = frozenset({t.STRING, t.VARCHAR, t.VAR_STRING, t.BLOB})
 
 
@@ -70,7 +72,10 @@ def of_column(column: t.Column) -> str:
     if column.type in _TEXT and column.charset not in _TEXT_RIGHT:
         return f"text in {column.charset} is not decoded as the server does"
     if column.type in (t.ENUM, t.SET):
-        if column.charset not in _UTF8 and not all(map(_is_plain, column.labels)):
+        is_like_ascii = column.charset.startswith(_LIKE_ASCII) and all(
+            map(_is_plain, column.labels)
+        )
+        if column.charset not in _UTF8 and not is_like_ascii:
             return f"labels in {column.charset} are read as UTF-8"
         if len(set(column.labels)) < len(column.labels):
             return "of equal labels only one is told"

@@ -197,6 +197,7 @@ WRONG = {
     "negative fraction": ("time(2)", "'-00:00:00.10'", "fraction of a negative TIME"),
     "charset": ("varchar(9) character set cp1251", "'Жук'", "text in cp1251"),
     "label charset": ("enum('é') character set latin1", "1", "labels in latin1"),
+    "wide labels": ("set('a','b') character set ucs2", "3", "labels in ucs2"),
     "undefined latin1": ("varchar(9) character set latin1", "x'81'", "UnicodeDecodeError"),
     "long label": (f"enum('{'l' * 200}')", "1", "longer than 127 bytes"),
     "vector": ("vector(2)", "string_to_vector('[1,2]')", "VECTOR columns stop it"),
