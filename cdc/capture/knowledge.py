@@ -6,7 +6,7 @@ Pure but for the catalogue that it is given; `docs/decisions/0008-descriptions.m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from cdc.capture.addresses import LOGICAL
@@ -26,6 +26,8 @@ class Place:
     file: str
     pos: int
     """The end of the event, or the begin of its transaction where positions don't reach."""
+    server: str = ""
+    """Whose file it is: MySQL's server_uuid; empty where that isn't known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,7 @@ class Knowledge:
         self._names: dict[TableName, TableName] = {}
         """As they are known, by their folded form."""
         self._flavor: Flavor = "mysql"
+        self._server = ""
         self._again: dict[TableName, tuple[str, int]] = {}
         self._records: list[Record] = []
         self.has_changed = False
@@ -102,7 +105,7 @@ class Knowledge:
 
     def start(self, checkpoint: Checkpoint) -> None:
         """A reading begins."""
-        self._flavor = checkpoint.flavor
+        self._flavor, self._server = checkpoint.flavor, checkpoint.server
         self._decisions.start(checkpoint)
         self._names = {folded(table): table for table in self._given}
         self._names.update((folded(table), table) for table in self._decisions.tables())
@@ -145,7 +148,7 @@ class Knowledge:
         if decision is None and given is not None and given.agrees(shape):
             return given
         self.has_changed |= decision is not None
-        found = self._catalogue.find(table, place)
+        found = self._ask(table, place)
         if found.description is not None and found.holds and found.description.agrees(shape):
             self._decide(table, place, found.description, "catalogue")
             return found.description
@@ -161,11 +164,14 @@ class Knowledge:
         decision = self._in_force(table)
         return dict(decision.logical) if decision is not None else {}
 
+    def _ask(self, table: TableName, place: Place) -> Found:
+        return self._catalogue.find(table, replace(place, server=self._server))
+
     def _unnamed(self, shape: Shape, place: Place) -> Description | None:
         """Rows without names are named by today's catalogue, as long as that fits."""
         if shape.named:
             return None
-        found = self._catalogue.find((shape.database, shape.table), place)
+        found = self._ask((shape.database, shape.table), place)
         return self._agreeing(found, shape)
 
     def _agreeing(self, found: Found, shape: Shape) -> Description | None:
@@ -237,7 +243,7 @@ class Knowledge:
             return change
         found = Found(None, False)
         if self._captures(*table):
-            found = self._catalogue.find(table, place)
+            found = self._ask(table, place)
         if found.description is not None and found.holds:
             self._decide(table, place, found.description, "catalogue")
             return Change(change.kind, table, found.description)

@@ -53,8 +53,8 @@ class LiveCatalogue:
         if reading is None:
             return Found(None, False, (place.file, place.pos))
         begin = place_order(place.file, place.pos)
-        if reading.description is None:
-            return Found(None, False)
+        if reading.description is None or not self._is_of(place):
+            return Found(reading.description, False)
         if begin >= place_order(*reading.end):
             return Found(reading.description, True)
         if self._bytes_between(place, reading.end) > self._ahead_bytes_max:
@@ -67,6 +67,11 @@ class LiveCatalogue:
             logger.warning("no description can be carried back", why=error.message)
             return Found(reading.description, False)
         return Found(reading.description, not self._ahead.changes(table, begin))
+
+    def _is_of(self, place: Place) -> bool:
+        """Whether the server asked is the one that is followed: a proxy may give another."""
+        assert self._facts is not None
+        return not place.server or place.server == self._facts.server_uuid
 
     def names_of(self, shape: Shape) -> Description | None:
         """The table as it is today, where its rows come without names; None where they have."""

@@ -20,6 +20,7 @@ from cdc.capture.connection import Session
 from cdc.capture.decisions import Decision
 from cdc.capture.decoder import Decoder
 from cdc.capture.facts import read_facts
+from cdc.capture.knowledge import Place
 from cdc.capture.live_catalogue import AHEAD_BYTES_MAX, LiveCatalogue
 from cdc.capture.places import first_checkpoint
 from cdc.capture.server import ServerSource
@@ -432,3 +433,15 @@ def test_without_gtids_places_are_files_and_positions(
         test_a_restart_and_a_replay_give_the_same_schemas(database)
         database.execute("drop table t")
         test_todays_default_is_never_said_of_yesterdays_rows(database)
+
+
+def test_another_servers_catalogue_says_nothing_of_this_ones_places(
+    mysql_database: FreshDatabase,
+) -> None:
+    mysql_database.execute("create table t (id int primary key, a int default 5)")
+    capturing = Capturing(mysql_database)
+    here = capturing.here()
+    with closing(LiveCatalogue(capturing.settings)) as catalogue:
+        for server, holds in ((here.server, True), ("", True), ("another", False)):
+            place = Place("", here.file, here.pos, server)
+            assert catalogue.find((mysql_database.name, "t"), place).holds is holds
