@@ -24,7 +24,7 @@ help:
 setup: $(VENV)/.done
 
 HOT := $(wildcard cdc/*/*.pxd) $(patsubst %.pxd,%.py,$(wildcard cdc/*/*.pxd)) \
-	cdc/capture/decoder.py cdc/capture/framing.py cdc/capture/folds.py
+	cdc/capture/decoder.py cdc/capture/framing.py cdc/capture/folds.py $(wildcard cdc/*/*.pyx)
 
 $(VENV)/.done: requirements-dev.txt pyproject.toml setup.py $(HOT)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
