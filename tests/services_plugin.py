@@ -63,7 +63,7 @@ def services_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def mysql_server(services_folder: Path) -> Iterator[MySQLServer]:
-    """A MySQL that all tests share."""
+    """A MySQL that all tests share: one that writes tagged GTIDs takes a server of its own."""
     with held(services_folder / "mysql", mysql.find) as server:
         yield server
 

@@ -149,18 +149,20 @@ def test_partial_updates_of_a_table_that_is_not_captured_are_stepped_over(
 
 
 def test_tagged_transactions_have_their_tag_in_every_name(
-    capture: Capture, mysql_database: FreshDatabase
+    capture: Capture, start_mysql: Callable[..., MySQLServer]
 ) -> None:
-    mysql_database.execute("create table t (id int primary key)")
-    written = write(
-        mysql_database,
-        "insert into t values (1)",
-        "set gtid_next = 'automatic:of_a_tool'",
-        "insert into t values (2)",
-        "insert into t values (3)",
-        "set gtid_next = 'automatic'",
-        "insert into t values (4)",
-    )
+    # Tags stay in the executed set, where others' tests would meet them: a server of its own.
+    with fresh_database(start_mysql()) as database:
+        database.execute("create table t (id int primary key)")
+        written = write(
+            database,
+            "insert into t values (1)",
+            "set gtid_next = 'automatic:of_a_tool'",
+            "insert into t values (2)",
+            "insert into t values (3)",
+            "set gtid_next = 'automatic'",
+            "insert into t values (4)",
+        )
     reading, output = written.decoded(capture, "t")
     gtids = [reading.decoded(r.value)["source"]["gtid"] for r in output.records]
     tags = [gtid.split(":")[1:-1] for gtid in gtids]
