@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from cdc.capture.batch import with_rests
 from cdc.capture.binder import Binder
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.column_rules import NO_RULES, ColumnRules
@@ -167,7 +168,8 @@ class _Run:
         return replace(self._settings, server_id=server_id)
 
     def _ours(self, decoder: Decoder, schemas: SchemaCache, start: Checkpoint) -> Generator[Place]:
-        for batch in ServerSource(self._side("capture"), stop=self._stop).read(start):
+        source = ServerSource(self._side("capture"), stop=self._stop)
+        for batch in with_rests(source.read(start), decoder):
             output = decoder(batch)
             lines = (line_of_record(record, schemas) for record in output.records)
             self.result.comparison.ours(line for line in lines if line is not None)

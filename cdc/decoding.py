@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import orjson
 
+from cdc.capture.batch import with_rests
 from cdc.capture.binder import Binder
 from cdc.capture.decoder import Decoder
 from cdc.capture.description import Descriptions
@@ -53,7 +54,7 @@ class Decoding:
         )
         decoder = Decoder(binder, self.settings, accept=self.accept)
         source = FilesSource(files, start=StartAt("earliest"), stop=threading.Event())
-        for batch in source.read(None):
+        for batch in with_rests(source.read(None), decoder):
             yield decoder(batch).records
         self.dropped = dict(decoder.dropped)
 

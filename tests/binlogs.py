@@ -321,7 +321,8 @@ class Reading:
         """Read as a source reads: in bounded batches, unfolded, each decoded for itself."""
         outputs = []
         unfolder = self.capture.unfolding.Unfolder(bytes_max, 1 << 30)
-        for batch in unfolder.unfold(self._batches(data, start, bytes_max), threading.Event()):
+        batches = unfolder.unfold(self._batches(data, start, bytes_max), threading.Event())
+        for batch in self.capture.batch.with_rests(batches, self.decoder):
             outputs.append(self.decoder(batch))
         return Followed(outputs)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from cdc.capture.checkpoint import Checkpoint
 
@@ -19,3 +21,11 @@ class EventBatch:
     events as they were read."""
     is_sealed: bool = False
     """With `outer`: whether the events have checksums."""
+
+
+def with_rests(batches: Iterator[EventBatch], decoder: Any) -> Generator[EventBatch]:
+    """The batches, each followed by what the decoder has left of it."""
+    for batch in batches:
+        yield batch
+        while decoder.rest is not None:
+            yield decoder.rest

@@ -15,6 +15,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 import cython
@@ -78,6 +79,9 @@ MARIADB_GTID = cython.declare(cython.int, binlog.MARIADB_GTID)
 COMMIT_MICROS_MAX = cython.declare(cython.longlong, ((1 << 63) - 1) // 1000)
 """Of a time whose nanoseconds have 64 bits, up to the year 2262."""
 LOAD_QUERY_HEAD_BYTES = 26
+BLOCK_BYTES_MAX = cython.declare(cython.Py_ssize_t, 8 << 20)
+"""Of records in one output, but for the last event's: rows of a byte become records of hundreds
+(invariant 7)."""
 
 
 @cython.cclass
@@ -103,6 +107,7 @@ class Decoder:
     is_mysql: cython.bint
     server: Any
     unpublishable: Any
+    left: Any
 
     def __init__(
         self,
@@ -124,6 +129,7 @@ class Decoder:
         self.changes = ChangeEvents(binder, settings, self.transaction, self.cursor)
         self.unpublishable = Unpublishable(accept, self.dropped)
         self.is_started = False
+        self.left = None
         self.tables = Tables(binder, self.changes, self.transaction, self.cursor)
 
     @property
@@ -133,12 +139,20 @@ class Decoder:
         return counts
 
     @property
+    def rest(self) -> EventBatch | None:
+        """What is left of the last batch, to be given next: its records would be too many."""
+        rest: EventBatch | None = self.left
+        return rest
+
+    @property
     def undescribed(self) -> int:
         """Captured tables whose schemas are plain, since the catalogue isn't known of them."""
         return len(self.binder.undescribed)
 
     def __call__(self, batch: EventBatch) -> Output[Record, Checkpoint]:
-        """The change events of a batch and the checkpoint after them."""
+        """The change events of a batch, or of its first part, and the checkpoint after them."""
+        assert self.left is None or batch is self.left, "the rest of a batch comes first"
+        self.left = None
         if batch.start is not None:
             self._start(batch.start)
         assert self.is_started, "the first batch says where it starts"
@@ -150,7 +164,7 @@ class Decoder:
             if batch.outer:
                 self._come_out(batch)
             else:
-                self._events(batch.events)
+                self._events(batch)
         except DecodeError as error:
             if self._place() in error.message:
                 raise
@@ -212,15 +226,17 @@ class Decoder:
             if kind != TRANSACTION_PAYLOAD and not self.transaction.has_begun:
                 self._open_if_unnamed()
                 self._enter()
-            self._events(batch.events)
+            self._events(batch)
         finally:
             self.cursor.go_back()
 
     @cython.cfunc
     @cython.exceptval(-1)
-    def _events(self, events: bytes) -> cython.int:
-        """Decode events that stand back to back."""
+    def _events(self, batch: EventBatch) -> cython.int:
+        """Decode events until there are none, or their records are enough for one output."""
         cursor: Cursor = self.cursor
+        changes: ChangeEvents = self.changes
+        events: bytes = batch.events
         total: cython.Py_ssize_t = len(events)
         at: cython.Py_ssize_t = 0
         data: cython.p_const_uchar
@@ -238,6 +254,9 @@ class Decoder:
                 cursor.body_end,
                 events,
             )
+            if changes.data.n > BLOCK_BYTES_MAX and at < total:
+                self.left = replace(batch, events=events[at:], start=None)
+                break
         return 0
 
     @cython.cfunc

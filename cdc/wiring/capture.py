@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from cdc.capture.batch import with_rests
 from cdc.capture.binder import Announce, Binder, descriptions_topic
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.decisions import Decision
@@ -28,7 +30,7 @@ from cdc.log.sink import CheckpointSink
 from cdc.metering import Meter
 from cdc.observe import StageMetrics
 from cdc.overlap import EitherEvent, Overlapped
-from cdc.ports import Log, Registry
+from cdc.ports import Log, LogWriter, Registry
 from cdc.supervisor import Pipeline
 from cdc.wiring.ends import create_topics, reached_log, reached_registry
 from cdc.wiring.held import Held, Opened
@@ -154,7 +156,7 @@ def open_capture(
 ) -> Pipeline:
     settings = event_settings(config)
     log = opened(reached_log(config))
-    registry = opened(reached_registry(config))
+    writer, registry = _writer_and_registry(config, log, opened)
     section = config.source
     source: Any
     ended = EitherEvent(stop)  # the reading ends as well when a write has failed
@@ -175,9 +177,6 @@ def open_capture(
         catalogue = opened(LiveCatalogue(server))
         source = _reader(config)(server, stop=ended, idle=idle, on_seen=metrics.seen)
     opened(source)
-    is_exact = config.delivery == "exactly_once"
-    # First: what an earlier writer left open is settled, and can't come between what is read.
-    writer = (log.writer if is_exact else log.acknowledged_writer)(config.connector)
     announce = announcer(config, log, registry)
     decoder = _decoder(config, settings, announce, log, registry, catalogue, given)
     sink = CheckpointSink(writer, Checkpoint.to_bytes, Checkpoint.from_bytes)
@@ -191,7 +190,33 @@ def open_capture(
         written=alive,
         **({} if is_reference else _looks(decoder)),
     )
+    if not is_reference:
+        source = _Parted(source, decoder)
     return Pipeline(Held(source, opened), meter.step, Overlapped(meter.sink, ended, idle))
+
+
+def _writer_and_registry(
+    config: ConnectorConfig, log: Log, opened: Opened
+) -> tuple[LogWriter, Registry]:
+    """Both at once: Kafka's takes half a second of waiting, the registry's client as long to load.
+
+    Nothing is read before the writer is there: what an earlier one left open is settled first,
+    and can't come between."""
+    open_writer = log.writer if config.delivery == "exactly_once" else log.acknowledged_writer
+    with ThreadPoolExecutor(1) as beside:
+        opening = beside.submit(lambda: opened.for_sink(open_writer(config.connector)))
+        registry = opened(reached_registry(config))
+        return opening.result(), registry
+
+
+class _Parted:
+    """A source that gives what the decoder has left of a batch before the next batch."""
+
+    def __init__(self, source: Any, decoder: Decoder) -> None:
+        self._source, self._decoder = source, decoder
+
+    def read(self, after: Any) -> Any:
+        return with_rests(self._source.read(after), self._decoder)
 
 
 def _looks(decoder: Decoder) -> dict[str, Any]:

@@ -16,9 +16,16 @@ class Opened:
 
     def __init__(self) -> None:
         self._closers: list[Callable[[], None]] = []
+        self._of_sink: list[Callable[[], None]] = []
 
     def __call__(self, thing: Any) -> Any:
+        """Closed with the pipeline's source."""
         self._closers.append(thing.close)
+        return thing
+
+    def for_sink(self, thing: Any) -> Any:
+        """Closed by the pipeline's sink, once there is one."""
+        self._of_sink.append(thing.close)
         return thing
 
     def __enter__(self) -> Opened:
@@ -26,7 +33,11 @@ class Opened:
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
-            self.close()
+            try:
+                self.close()
+            finally:
+                for close in self._of_sink:
+                    close()
 
     def close(self) -> None:
         while self._closers:

@@ -43,8 +43,8 @@ def drain(system: System, stretch: Stretch) -> Drain:
     """Starts it over the stretch, until all of it is there, and checks all of it."""
     run = system.start(stretch.place)
     try:
-        ends = watch(run.topic, stretch.changes, run.is_alive)
-        used = run.taken()
+        used: list[Taken] = []  # of each moment in which more was there
+        ends = watch(run.topic, stretch.changes, run.is_alive, lambda: used.append(run.taken()))
         if not ends:
             name = stretch.place.full_name
             raise RuntimeError(f"{system.label} delivered nothing of {name}: {run.said}")
@@ -60,7 +60,7 @@ def drain(system: System, stretch: Stretch) -> Drain:
     finally:
         run.close()
     visible = next(seconds for seconds, end in ends if end > read.last_offset)
-    return Drain(verdict, ends[0][0] - run.begun, visible - run.begun, read.first_changes, used)
+    return Drain(verdict, ends[0][0] - run.begun, visible - run.begun, read.first_changes, used[-1])
 
 
 @dataclass
@@ -83,7 +83,9 @@ Ends = list[tuple[float, int]]
 """When each new end of the topic was seen."""
 
 
-def watch(topic: Destination, changes: int, is_alive: Callable[[], bool]) -> Ends:
+def watch(
+    topic: Destination, changes: int, is_alive: Callable[[], bool], on_news: Callable[[], None]
+) -> Ends:
     """Looks at the topic's committed end until nothing more comes."""
     ends: Ends = []
     news = time.monotonic()
@@ -91,6 +93,7 @@ def watch(topic: Destination, changes: int, is_alive: Callable[[], bool]) -> End
         end, now = topic.end(), time.monotonic()
         if end > (ends[-1][1] if ends else 0):
             ends.append((now, end))
+            on_news()
             news = now
         if now - news > STALLED_SECONDS:
             break
