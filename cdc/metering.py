@@ -82,18 +82,20 @@ class Meter:
         return self._sink.last_checkpoint()
 
     def write(self, output: Output[Any, Any]) -> None:
-        batch = self._batches.popleft()
+        batches = [self._batches.popleft() for _ in range(output.batches)]
         self._sink.write(output)
         self._written()
-        seconds = time.monotonic() - batch.begun
-        self._metrics.batch(records=len(output.records), bytes=batch.bytes, seconds=seconds)
+        seconds = time.monotonic() - batches[0].begun
+        size = sum(batch.bytes for batch in batches)
+        self._metrics.batch(records=len(output.records), bytes=size, seconds=seconds)
         self._metrics.checkpoint(self._checkpoint_text(output.checkpoint))
-        if batch.dropped != self._dropped_before:
-            for (table, reason), count in batch.dropped.items():
+        dropped = batches[-1].dropped
+        if dropped != self._dropped_before:
+            for (table, reason), count in dropped.items():
                 more = count - self._dropped_before[table, reason]
                 if more:
                     self._metrics.dropped(table, reason, more)
-            self._dropped_before = Counter(batch.dropped)
+            self._dropped_before = Counter(dropped)
 
     def close(self) -> None:
         self._sink.close()

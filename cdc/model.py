@@ -49,10 +49,12 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Output(Generic[R, C]):
-    """What a step makes of one batch: results and the checkpoint that stands after them."""
+    """What a step makes of a batch: results and the checkpoint that stands after them."""
 
     records: Sequence[R]
     checkpoint: C
+    batches: int = 1
+    """How many were put together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Sequence
-from typing import Any, overload
+from itertools import chain, islice
+from typing import Any, TypeVar, overload
 
 from cdc.model import ID_HEADER, REVISION_HEADER, Headers, Record
 
@@ -16,6 +17,8 @@ ENTRY = struct.Struct("=9q")
 its revision (8 bytes; -1: no revision, no id); size of the id behind that; index of further
 headers (-1: none)."""
 REVISION_BYTES = 8
+
+R = TypeVar("R")
 
 
 class RecordBlock(Sequence[Record]):
@@ -93,3 +96,35 @@ class RecordBlock(Sequence[Record]):
             None if value_size < 0 else bytes(data[value_at : value_at + value_size]),
             headers,
         )
+
+
+class Joined(Sequence[R]):
+    """Sequences one after the other, as one; `parts` are those that were given."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, parts: Sequence[Sequence[R]]) -> None:
+        self.parts = parts
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __iter__(self) -> Iterator[R]:
+        return chain.from_iterable(self.parts)
+
+    @overload
+    def __getitem__(self, index: int) -> R: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[R]: ...
+    def __getitem__(self, index: int | slice) -> R | list[R]:
+        if isinstance(index, slice):
+            return list(self)[index]
+        at = index + len(self) if index < 0 else index
+        if not 0 <= at < len(self):
+            raise IndexError(f"record {index} of {len(self)}")
+        return next(islice(self, at, None))
+
+
+def bytes_held(records: Sequence[Any]) -> int:
+    """What a block holds in memory; of other records 0, they aren't looked at one by one."""
+    return len(records.data) + len(records.entries) if isinstance(records, RecordBlock) else 0

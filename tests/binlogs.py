@@ -358,6 +358,18 @@ def whole_events(data: bytes) -> list[bytes]:
     return events
 
 
+def from_place(events: Sequence[bytes], file: str, pos: int) -> bytes:
+    """What a dump from a position gives: rotate, format description, the events from there."""
+    description = events[0]
+    repeated = with_checksum(description[:13] + bytes(4) + description[17:])
+    at, rest = 4, list(events)
+    while at < pos:
+        at += len(rest.pop(0))
+    assert at == pos
+    head = artificial_rotate(file, pos) + (repeated if pos > 4 else b"")
+    return head + b"".join(rest)
+
+
 def golden_events(name: str) -> list[bytes]:
     return whole_events((GOLDEN / f"{name}.binlog").read_bytes()[4:])
 

@@ -12,7 +12,7 @@ from cdc.errors import CdcError, LogError, Unreachable
 from cdc.log.kafka_client import Faults, Options, Servers, reason
 from cdc.log.kafka_topics import KafkaTopics
 from cdc.model import Record
-from cdc.records import RecordBlock
+from cdc.records import Joined, RecordBlock
 
 try:
     from cdc.log import handover
@@ -67,6 +67,10 @@ class KafkaProducer:
 
     def produce(self, records: Sequence[Record], on_delivery: Any = None) -> None:
         """Hand every record to the client; the hot path."""
+        if isinstance(records, Joined):
+            for part in records.parts:
+                self.produce(part, on_delivery)
+            return None
         if self._handover is not None and isinstance(records, RecordBlock):
             return self._produce_block(records)
         produce = self.client.produce

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cdc.services.progress import tell
 from tests.bench import decodes, drains, latencies
+from tests.bench.bare import bare
 from tests.bench.connect import worker
 from tests.bench.debezium import FOR_LARGE_ROWS, HEAP
 from tests.bench.drains import Load
@@ -98,6 +99,8 @@ def figures(lab: Lab) -> Iterator[Figure]:
     for load in loads.others:
         yield from drains.drained(lab, load, lab.kafka)
         yield from drains.beside(lab, load)
+    for name, rows in (("JSON of 20 kB", Documents()), ("BLOB of 20 kB", Blobs())):
+        yield from bare(lab, name, rows, lab.sizes.large_rows)
     yield from drains.giant(lab, loads.giant)
     yield from latencies.to_consumers(lab)
     yield from latencies.to_views(lab)

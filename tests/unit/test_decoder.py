@@ -23,6 +23,7 @@ from tests.binlogs import (
     Col,
     Reading,
     artificial_rotate,
+    from_place,
     golden_events,
     id_of,
     label_list,
@@ -600,18 +601,6 @@ def parted(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
     """Change events and the like, and what is kept of descriptions."""
     changes = [record for record in records if record.topic != KEPT]
     return changes, [record for record in records if record.topic == KEPT]
-
-
-def from_place(events: Sequence[bytes], file: str, pos: int) -> bytes:
-    """What a dump from a position gives: rotate, format description, the events from there."""
-    description = events[0]
-    repeated = with_checksum(description[:13] + bytes(4) + description[17:])
-    at, rest = 4, list(events)
-    while at < pos:
-        at += len(rest.pop(0))
-    assert at == pos
-    head = artificial_rotate(file, pos) + (repeated if pos > 4 else b"")
-    return head + b"".join(rest)
 
 
 @pytest.mark.parametrize("name", GOLDENS)

@@ -61,6 +61,16 @@ def test_a_batch_that_is_not_written_yet_does_not_count():
     assert (status.records_total, status.bytes_total, status.dropped_total) == (5, 500, 2)
 
 
+def test_what_was_put_together_counts_once_it_is_written():
+    metrics, meter = metered()
+    first, second = meter.step(2), meter.step(3)
+    records = [*first.records, *second.records]
+    meter.write(Output(records, second.checkpoint, first.batches + second.batches))
+    status = metrics.status()
+    assert (status.records_total, status.bytes_total, status.dropped_total) == (5, 500, 2)
+    assert value(metrics, "batches") == 1
+
+
 def test_what_takes_a_look_at_all_tables_is_looked_at_now_and_then():
     metrics, meter = metered()
     meter.step(1)
