@@ -5,18 +5,18 @@ cimport cython
 cdef class Cursor:
     cdef readonly str file
     cdef bytes avro_file
-    cdef long long position
+    cdef readonly long long position
     cdef long long event_position
     cdef long long server_seconds
     cdef bint checksummed
     cdef bint outer_checksummed
     cdef bint is_described
     cdef bint is_inside
-    cdef int kind
+    cdef readonly int kind
     cdef int flags
     cdef long long server_id
-    cdef Py_ssize_t body_at
-    cdef Py_ssize_t body_end
+    cdef readonly Py_ssize_t body_at
+    cdef readonly Py_ssize_t body_end
 
     cdef Py_ssize_t step(
         self, bytes events, const unsigned char *data, Py_ssize_t at, Py_ssize_t total) except? -1

@@ -15,6 +15,7 @@ from cdc.errors import DecodeError
 
 if cython.compiled:
     from cython.cimports.cdc.capture.checksum import crc32
+    from cython.cimports.cpython.bytes import PyBytes_AS_STRING
 else:
     from cdc.capture.checksum import crc32
 
@@ -70,6 +71,15 @@ class Cursor:
             hint="the binlog is damaged, on the source's disk or on the way; compare with"
             " mysqlbinlog --verify-binlog-checksum",
         )
+
+    def come_to(self, events: bytes, at: int) -> int:
+        """`step`, for callers that aren't compiled."""
+        data: cython.p_const_uchar
+        if cython.compiled:
+            data = cython.cast(cython.p_const_uchar, PyBytes_AS_STRING(events))
+        else:
+            data = events
+        return self.step(events, data, at, len(events))
 
     @cython.cfunc
     @cython.exceptval(-1)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import struct
 import threading
-import zlib
 from collections.abc import Iterator
 
 from cdc.capture import binlog
+from cdc.capture.checkpoint import Flavor
+from cdc.capture.compressed_events import plain_query
 from cdc.capture.connection import Session
+from cdc.capture.cursor import Cursor
 from cdc.capture.ddl import Statement, folded, read_statement
 from cdc.capture.decisions import TableName, place_order
 from cdc.capture.dump import Dump, Place
 from cdc.capture.facts import ServerFacts
 from cdc.capture.source_settings import ServerSettings
+from cdc.errors import DecodeError, SourceError
 
 Order = tuple[int, int]
 """File's number and position."""
@@ -23,6 +26,7 @@ NAMES_MAX = 100_000
 
 _ANY = ("", "")
 _QUERY_HEAD = struct.Struct("<IIBHH")
+_STATEMENTS = (binlog.QUERY, binlog.MARIADB_QUERY_COMPRESSED)
 _NOT_DDL = (b"BEGIN", b"COMMIT", b"ROLLBACK", b"SAVEPOINT")
 
 
@@ -83,81 +87,79 @@ def look_ahead(
     begin: tuple[str, int],
     end: tuple[str, int],
 ) -> None:
-    """Read the binlog from `begin` to `end` over a session of its own, noting its DDL."""
+    """Read the binlog from `begin` to `end` over a session of its own, noting its DDL.
+
+    A CdcError names the place where that failed."""
     until = place_order(*end)
+    walk = Walk(begin, facts.flavor)
     with Session(settings) as session:
         dump = Dump(session, facts, Place(file=begin[0], pos=begin[1]), ends=True)
-        walk = _Walk(begin)
         for events in dump.batches(threading.Event()):
-            for kind, body in walk.events(events):
-                here = place_order(walk.file, walk.pos)
-                if here > until:
-                    ahead.looked_until(until)
-                    return
-                if kind in (binlog.QUERY, binlog.MARIADB_QUERY_COMPRESSED):
-                    text, database = _text(body, kind == binlog.MARIADB_QUERY_COMPRESSED)
-                    if not text.startswith(_NOT_DDL):
-                        statement = _statement(text, database, facts)
-                        ahead.note(statement, here)
-    ahead.looked_until(until)
-
-
-def _statement(text: bytes, database: bytes, facts: ServerFacts) -> Statement:
-    return read_statement(
-        text.decode("utf-8", "replace"),
-        database.decode("utf-8", "replace"),
-        facts.flavor,
-        lambda _: "",
+            for here, statement in walk.statements(events, until):
+                ahead.note(statement, here)
+            if walk.here >= until:
+                ahead.looked_until(until)
+                return
+    raise SourceError(
+        f"the binlog of {settings.origin} ended at {walk.place}, before {end[0]}:{end[1]}, which"
+        " the server had named as its end",
+        hint="is something between that changes the stream (a proxy)?",
     )
 
 
-def _text(body: bytes, is_compressed: bool) -> tuple[bytes, bytes]:
-    """Statement and session's database of a QUERY event."""
-    _, _, database_size, _, status_size = _QUERY_HEAD.unpack_from(body)
-    database_at = _QUERY_HEAD.size + status_size
-    text_at = database_at + database_size + 1
-    text = body[text_at:]
-    if is_compressed and text:
-        # One byte with algorithm and size of the length, the length, zlib.
-        text = zlib.decompress(text[1 + (text[0] & 7) :])
-    return text, body[database_at : text_at - 1]
+class Walk:
+    """Goes over the events of a dump as the decoder does: sizes, places and checksums."""
 
+    def __init__(self, begin: tuple[str, int], flavor: Flavor) -> None:
+        self._cursor, self._flavor = Cursor(), flavor
+        self._cursor.start(*begin, 0)
 
-class _Walk:
-    """Follows positions through a dump."""
+    @property
+    def here(self) -> Order:
+        """The end of the last event."""
+        return place_order(self._cursor.file, self._cursor.position)
 
-    def __init__(self, begin: tuple[str, int]) -> None:
-        self.file, self.pos = begin
-        self._is_checksummed: bool | None = None
+    @property
+    def place(self) -> str:
+        """The same, for people."""
+        return f"{self._cursor.file}:{self._cursor.position}"
 
-    def events(self, events: bytes) -> Iterator[tuple[int, bytes]]:
-        """Type and body of each event that is in the file; `pos` is its end."""
-        at = 0
+    def statements(self, events: bytes, until: Order) -> Iterator[tuple[Order, Statement]]:
+        """What may be DDL and doesn't end behind `until`, and where it ends.
+
+        DecodeError with a place for bytes that no server would write."""
+        cursor, at = self._cursor, 0
         while at < len(events):
-            kind, size, log_pos, flags = struct.unpack_from("<B4xIIH", events, at + 4)
-            if kind == binlog.FORMAT_DESCRIPTION:
-                self._is_checksummed = events[at + size - 5] == 1
-            elif self._is_checksummed is None:
-                # A dump's first event comes before the word on checksums; it may have one.
-                sum_at = at + size - binlog.CHECKSUM_BYTES
-                (found,) = struct.unpack_from("<I", events, sum_at)
-                self._is_checksummed = zlib.crc32(events[at:sum_at]) == found
-            body_end = at + size - binlog.CHECKSUM_BYTES * bool(self._is_checksummed)
-            is_in_file = not flags & binlog.ARTIFICIAL_FLAG and not (
-                log_pos == 0 and kind in (binlog.FORMAT_DESCRIPTION, binlog.HEARTBEAT)
-            )
-            if is_in_file and kind not in (binlog.HEARTBEAT, binlog.HEARTBEAT_V2):
-                self._advance(size, log_pos)
-                yield kind, events[at + binlog.HEADER_BYTES : body_end]
-            if kind == binlog.ROTATE:
-                body = events[at + binlog.HEADER_BYTES : body_end]
-                self.pos = int.from_bytes(body[:8], "little")
-                self.file = body[8:].decode("utf-8", "replace")
-            at += size
+            at = cursor.come_to(events, at)
+            here = self.here
+            if here > until:
+                return
+            if cursor.kind == binlog.ROTATE:
+                cursor.rotate(events[cursor.body_at : cursor.body_end])
+            elif cursor.kind in _STATEMENTS:
+                text, database = self._text(events[cursor.body_at : cursor.body_end])
+                if not text.startswith(_NOT_DDL):
+                    yield here, self._statement(text, database)
 
-    def _advance(self, size: int, log_pos: int) -> None:
-        if not log_pos:  # MariaDB from 11.4 leaves it out inside transactions
-            self.pos += size
-            return
-        log_pos += self.pos >> 32 << 32
-        self.pos = log_pos if log_pos >= self.pos else log_pos + (1 << 32)
+    def _text(self, body: bytes) -> tuple[bytes, bytes]:
+        """Statement and session's database of a QUERY event."""
+        if self._cursor.kind == binlog.MARIADB_QUERY_COMPRESSED:
+            try:
+                body = plain_query(body)
+            except DecodeError as error:
+                raise self._cursor.damaged(error.message) from error
+        if len(body) >= _QUERY_HEAD.size:
+            _, _, database_size, _, status_size = _QUERY_HEAD.unpack_from(body)
+            database_at = _QUERY_HEAD.size + status_size
+            text_at = database_at + database_size + 1
+            if text_at <= len(body):
+                return body[text_at:], body[database_at : text_at - 1]
+        raise self._cursor.damaged("a QUERY event is too short")
+
+    def _statement(self, text: bytes, database: bytes) -> Statement:
+        return read_statement(
+            text.decode("utf-8", "replace"),
+            database.decode("utf-8", "replace"),
+            self._flavor,
+            lambda _: "",
+        )
