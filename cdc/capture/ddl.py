@@ -115,7 +115,8 @@ def read_statement(text: str, database: str, flavor: Flavor, charsets: Charsets)
 
 def _without_lost(statement: Statement) -> Statement:
     """Of a text in a charset that isn't UTF-8: which tables it changes, but not to what."""
-    if any(_LOST in "".join(effect.table) for effect in statement.effects):
+    names = ("".join((*one.table, *(one.moved_from or ()))) for one in statement.effects)
+    if any(_LOST in name for name in names):
         return Statement(unknown_names=frozenset())
     effects = tuple(replace(effect, make=_unknown) for effect in statement.effects)
     return replace(statement, effects=effects)

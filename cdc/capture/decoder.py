@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import cython
@@ -479,7 +480,7 @@ class Decoder:
             return 0
         text = events[text_at:end].decode("utf-8", "replace")
         database = events[database_at : text_at - 1].decode("utf-8", "replace")
-        kind = statements.kind_of(text)
+        kind = statements.kind_of(text, self.flavor)
         if kind == statements.XA:
             self._xa(text, uint(data, at, 4))
         else:
@@ -509,7 +510,7 @@ class Decoder:
             self._rows_as_text(text, database)
         else:
             if kind == statements.TRUNCATE:
-                self._truncate(statements.truncated_table(text, database))
+                self._truncate(text, statements.truncated_table(text, database, self.flavor))
             else:
                 self._definition(text, database)
             if not self.transaction.has_begun:
@@ -558,21 +559,25 @@ class Decoder:
     def _rows_as_text(self, text: str, database: str) -> None:
         """DML in statement format: its rows can't be known."""
         # The session's database isn't always the table's: names in front of dots count as well.
-        named = {database, *statements.databases_in(text)}
-        if not any(map(self.binder.captures_database, named)):
+        named = chain((database,), statements.databases_in(text, self.flavor))
+        if not any(map(self._may_capture, named)):
             self.dropped[database, "statement outside the captured databases"] += 1
         else:
             self.unpublishable.rows_as_text(text, database, self._place())
         if not self.transaction.has_begun:
             self._commit()
 
+    def _may_capture(self, database: str) -> bool:
+        """A name in another charset than UTF-8 may be any."""
+        return statements.LOST in database or self.binder.captures_database(database)
+
     def _definition(self, text: str, database: str) -> None:
         """DDL: what tables are from here on."""
-        changed = statements.table_changed_in_bulk(text, database)
-        if changed is not None and self.binder.captures(*changed):
-            self.dropped[
-                ".".join(changed), "rows of partitions or tablespaces, without events"
-            ] += 1
+        for changed in statements.tables_changed_in_bulk(text, database, self.flavor):
+            if self.binder.captures(*changed):
+                self.dropped[
+                    ".".join(changed), "rows of partitions or tablespaces, without events"
+                ] += 1
         transaction: Transaction = self.transaction
         said = Said(
             ddl=text,
@@ -587,9 +592,12 @@ class Decoder:
         )
         self.tables.defined(said)
 
-    def _truncate(self, names: Any) -> None:
+    def _truncate(self, text: str, names: Any) -> None:
         """An event with neither key nor rows for a captured table."""
-        if names is None or not self.binder.captures(*names):
+        if names is None or (statements.LOST in ".".join(names) and self._may_capture(names[0])):
+            self.unpublishable.truncate_of_any(text, self._place())
+            return
+        if not self.binder.captures(*names):
             return
         name = ".".join(names)
         if "t" in self.skipped:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
+
+from cdc.capture.checkpoint import Flavor
 
 WORD: Final = "word"
 QUOTED: Final = "quoted"
@@ -21,7 +23,7 @@ _TOKEN = re.compile(
     r"|(?P<string>(?:[nN]|[xXbB]|_[A-Za-z0-9]+\s*)?"
     r"(?:'(?:[^'\\]|\\(?:.|\Z)|'')*+(?:'|\Z)|\"(?:[^\"\\]|\\(?:.|\Z)|\"\")*+(?:\"|\Z)))"
     r"|(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?(?![\w$])|\.\d+(?:[eE][+-]?\d+)?(?![\w$]))"
-    r"|(?P<word>[\w$@]+)"
+    r"|(?P<word>[\w$@\ufffd]+)"
     r"|(?P<sign>.)",
     re.DOTALL,
 )
@@ -72,6 +74,32 @@ def tokens_of(text: str) -> Sequence[Token]:
     return found
 
 
+def tokens_in(text: str, flavor: Flavor) -> Iterator[Token]:
+    """The same one at a time, with comments as the server that wrote the statement takes them.
+
+    `/*! … */` is text there, and with MariaDB `/*M! … */`: what a server doesn't execute of these
+    it writes into its binlog as an ordinary comment, so no version has to be compared."""
+    at, is_inside = 0, False
+    while at < len(text):
+        for match in _TOKEN.finditer(text, at):
+            kind, at = match.lastgroup, match.end()
+            assert kind
+            if kind != "space":
+                yield Token(kind, match.group())
+            elif match.group() == "*/":
+                if not is_inside:  # two signs, of which the second may begin a comment
+                    yield Token(SIGN, "*")
+                    at -= 1
+                    break
+                is_inside = False
+            elif text.startswith("/*M!", match.start()) and flavor == "mysql":
+                end = text.find("*/", at)
+                at = end + 2 if end >= 0 else len(text)
+                break
+            elif text.startswith(("/*!", "/*M!"), match.start()):
+                is_inside = True
+
+
 class Tokens:
     """Reads tokens front to back; at the end every look gives an empty sign."""
 
@@ -80,7 +108,7 @@ class Tokens:
 
     @property
     def next(self) -> Token:
-        return self._tokens[self.at] if self.at < len(self._tokens) else _END
+        return self._tokens[self.at] if self.at < len(self._tokens) else END
 
     @property
     def is_end(self) -> bool:
@@ -136,7 +164,8 @@ class Tokens:
                 self.take()
 
 
-_END = Token(SIGN, "")
+END: Final = Token(SIGN, "")
+"""What stands behind the last token."""
 
 
 class NotUnderstood(Exception):

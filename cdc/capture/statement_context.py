@@ -15,13 +15,14 @@ from cdc.model import Headers
 VALUE_BYTES_MAX = 1024
 """Of one value; a longer one is left out, since it would stand on every row."""
 
+# What has no end goes to the text's, and nothing is tried twice (`*+`), as in sql_tokens.py.
 _TOKEN = re.compile(
-    r"""'(?:[^'\\]|\\.|'')*'|"(?:[^"\\]|\\.|"")*"|`(?:[^`]|``)*`|--[ \t][^\n]*|\#[^\n]*"""
-    r"""|/\*(?P<comment>.*?)\*/""",
+    r"""'(?:[^'\\]|\\(?:.|\Z)|'')*+(?:'|\Z)|"(?:[^"\\]|\\(?:.|\Z)|"")*+(?:"|\Z)"""
+    r"""|`(?:[^`]|``)*+(?:`|\Z)|--[ \t][^\n]*|\#[^\n]*|/\*(?:(?P<comment>.*?)\*/|.*)""",
     re.DOTALL,
 )
-_PAIR = re.compile(r"\s*([^=,\s']+)\s*=\s*'((?:[^'\\]|\\.)*)'\s*")
-_PAIRS = re.compile(rf"{_PAIR.pattern}(?:,{_PAIR.pattern})*")
+_PAIR = re.compile(r"\s*+([^=,\s']++)\s*+=\s*+'((?:[^'\\]|\\.)*+)'\s*+")
+_PAIRS = re.compile(rf"{_PAIR.pattern}(?:,{_PAIR.pattern})*+")
 
 
 def context_of(text: str, keys: Collection[str]) -> Headers:

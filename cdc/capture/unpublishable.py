@@ -38,6 +38,15 @@ class Unpublishable:
             " statement are not in the binlog: begin after this place and compare the tables",
         )
 
+    def truncate_of_any(self, text: str, place: str) -> None:
+        """TRUNCATE of a table whose name can't be read."""
+        self._stop_or_count(
+            "statement_rows",
+            "",
+            f"{text[:STATEMENT_SHOWN_MAX]!r} at {place}: which table it empties can't be told",
+            "find it in mysqlbinlog, begin after this place and compare the table",
+        )
+
     def rolled_back(self, text: str, database: str, place: str) -> None:
         """ROLLBACK, or ROLLBACK TO, behind rows that may be published already."""
         self._stop_or_count(

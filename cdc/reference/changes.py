@@ -140,7 +140,7 @@ class Changes:
     def _statement(self, event: Event, statement: Statement) -> Iterator[Told]:
         if not self._is_open:
             self._open(event, event.place, None)
-        kind = statements.kind_of(statement.text)
+        kind = statements.kind_of(statement.text, self._flavor)
         if statement.text == "BEGIN":
             yield from self._enter()
             self._thread = statement.thread if self._flavor == "mysql" else 0
@@ -161,8 +161,8 @@ class Changes:
                 yield from self._commit()
 
     def _rows_as_text(self, event: Event, statement: Statement) -> Iterator[Boundary]:
-        named = {statement.database, *statements.databases_in(statement.text)}
-        if any(map(self.tables.captures_database, named)):
+        named = {statement.database, *statements.databases_in(statement.text, self._flavor)}
+        if any(statements.LOST in name or self.tables.captures_database(name) for name in named):
             raise DecodeError(
                 f"a session wrote a statement, not rows, at {event.place} in database"
                 f" {statement.database}",
@@ -202,8 +202,13 @@ class Changes:
         yield from map(Beside, self.tables.records())
 
     def _truncate(self, event: Event, statement: Statement) -> Iterator[Change]:
-        names = statements.truncated_table(statement.text, statement.database)
-        if names is None or not self.tables.captures(*names):
+        names = statements.truncated_table(statement.text, statement.database, self._flavor)
+        if names is None or statements.LOST in ".".join(names):
+            raise DecodeError(
+                f"which table a TRUNCATE empties can't be told at {event.place}",
+                hint="leave out source.reader",
+            )
+        if not self.tables.captures(*names):
             return
         table = self.tables.last_of(*names)
         if table is None:

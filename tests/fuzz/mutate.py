@@ -25,7 +25,7 @@ NUMBERS = (
 
 def mutated(random: Random, target: str, data: bytes, other: bytes) -> bytes:
     """The input with a few changes; `other` gives parts to splice in."""
-    if target == "binlog":
+    if target in ("binlog", "ahead"):
         return _binlog(random, data, other)
     if target == "packets":
         return _packets(random, data, other)

@@ -13,6 +13,7 @@ from tests.fuzz.mutate import FORMAT_DESCRIPTION, events_of, file_of, packets_of
 CORPUS = Path(__file__).parent / "corpus"
 _BEGINS = frozenset({33, 34, 42, 162})
 _AT_FIRST = frozenset({FORMAT_DESCRIPTION, 35, 161, 163})
+_STATEMENTS = frozenset({2, 165})
 TABLE_MAP = 19
 
 
@@ -27,6 +28,8 @@ def seeds(*more: Path) -> Iterator[tuple[str, bytes]]:
     for path in (*sorted(GOLDEN.rglob("*.binlog")), *more):
         for events in _transactions(events_of(path.read_bytes())):
             yield "binlog", file_of(events)
+            if any(event[4] in _STATEMENTS for event in events):
+                yield "ahead", file_of(events)
             yield "packets", packets_of(events_of(file_of(events)))
             for event in events:
                 if event[4] == TABLE_MAP:
@@ -38,6 +41,9 @@ def seeds(*more: Path) -> Iterator[tuple[str, bytes]]:
     yield "gtids", struct.pack("<Q16sB3sQQQ", 1 << 56 | 1 << 8 | 1, source, 6, b"tag", 1, 1, 5)
     for text in (
         "truncate `d`.t", "/* c */ insert into `a``b` . t select x'00ff'", "rollback to s",
+        'truncate table/**/"a"', "create table a.b (c int) as values row(1)", "/*M! delete */ t",
+        "alter table t /*!50100 exchange partition p with table u */", "/*a='1',b='2'*/ do f()",
+        "set statement a=(1) for analyze update t set a=1",
         "# c\n-- d\nupdate d1.t set a=1", "/*!50000 delete */ from t", "xa prepare x'00'",
     ):  # fmt: skip
         yield "sql", text.encode()

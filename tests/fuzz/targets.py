@@ -15,6 +15,7 @@ from typing import Any
 from cdc.errors import DecodeError, SourceError
 from tests.binlogs import Reading, readable
 from tests.forms_plugin import Capture
+from tests.fuzz.mutate import MAGIC
 
 FILE = "fuzz.000001"
 ORIGIN = "fuzz:3306"
@@ -107,6 +108,28 @@ def _framed(framer: Any, data: bytes, piece: int) -> Iterator[bytes]:
         yield framer.take()
 
 
+def _ahead(capture: Capture, data: bytes) -> Iterator[Outcome]:
+    """What the catalogue's own look at a file finds: where DDL ends, and of which tables it is."""
+    for flavor in ("mysql", "mariadb"):
+        walk = capture.ddl_ahead.Walk((FILE, 4), flavor)
+        digest, error = hashlib.sha256(), ""
+        try:
+            for here, statement in walk.statements(data.removeprefix(MAGIC), (1 << 62, 0)):
+                tables = [effect.table for effect in statement.effects]
+                digest.update(repr((here, statement.is_empty, tables)).encode("utf-8", "replace"))
+        except DecodeError as raised:
+            error = _with_place(raised)
+        yield Outcome(error, digest.hexdigest(), 0)
+
+
+def _with_place(raised: Exception) -> str:
+    """An error's text, which must say of which file, or of which server, and where."""
+    error = f"{type(raised).__name__}: {raised}"
+    if FILE not in error and ORIGIN not in error and not re.search(r"at .+:\d", error):
+        raise Unclear(f"names no place: {error}") from raised
+    return error
+
+
 def _direct(read: Callable[[Capture, bytes], Any], *errors: type[Exception]) -> Any:
     """A function from bytes to a value, which itself knows no place."""
 
@@ -124,7 +147,16 @@ def _direct(read: Callable[[Capture, bytes], Any], *errors: type[Exception]) -> 
 def _statement(capture: Capture, data: bytes) -> Any:
     text = data.decode("utf-8", "replace")
     known = capture.statements
-    return known.kind_of(text), known.databases_in(text), known.truncated_table(text, "d")
+    context = capture.statement_context.context_of(text, {"a", "b"})
+    return context, [
+        (
+            known.kind_of(text, flavor),
+            list(known.databases_in(text, flavor)),
+            known.truncated_table(text, "d", flavor),
+            known.tables_changed_in_bulk(text, "d", flavor),
+        )
+        for flavor in ("mysql", "mariadb")
+    ]
 
 
 def _ddl(capture: Capture, data: bytes) -> Any:
@@ -148,6 +180,7 @@ def _table_map(capture: Capture, data: bytes) -> Any:
 TARGETS: dict[str, Callable[[Capture, bytes], Iterator[Outcome]]] = {
     "binlog": _binlog,
     "packets": _packets,
+    "ahead": _ahead,
     "json": _direct(lambda capture, data: capture.json_binary.json_text(data)),
     "map": _direct(_table_map),
     "gtids": _direct(lambda capture, data: capture.gtid.MysqlGtidSet.from_bytes(data), ValueError),
@@ -179,15 +212,13 @@ class _Sink:
         self._digest.update(repr(value).encode())
 
     def outcome(self, read: Callable[[], None], folder: str = "") -> Outcome:
-        """Run `read`; an error must say of which file, or of which server, and where."""
+        """Run `read`, to the end or to an error."""
         error = ""
         try:
             read()
         except (DecodeError, SourceError) as raised:
-            error = f"{type(raised).__name__}: {raised}"
+            error = _with_place(raised)
             error = error.replace(folder, "") if folder else error
-            if FILE not in error and ORIGIN not in error and not re.search(r"at .+:\d", error):
-                raise Unclear(f"names no place: {error}") from raised
         decoder = self._reading.decoder
         self.add((sorted(decoder.dropped.items()), sorted(decoder.substitutions().items())))
         return Outcome(error, self._digest.hexdigest(), self._size)

@@ -271,6 +271,33 @@ def test_a_truncate_of_another_table_is_not_ours(capture: Capture) -> None:
     assert len(Reading(capture).first(log).records) == 1
 
 
+@pytest.mark.parametrize(
+    ("text", "database"),
+    [
+        ("TRUNCATE TABLE 'shop'.t", "other"),
+        (b"truncate shop.caf\xe9", "other"),
+        (b"truncate caf\xe9", "shop"),
+        (b"truncate sh\xf6p.t", "other"),
+    ],
+)
+def test_a_truncate_of_nobody_can_tell_which_table_stops_or_is_counted(
+    capture: Capture, text: str | bytes, database: str
+) -> None:
+    log = Binlog().gtid(1).query(text, database=database)
+    with pytest.raises(DecodeError, match=r"at binlog\.000001:\d+: which table it empties") as no:
+        Reading(capture).first(log)
+    assert "source.accept: [statement_rows]" in no.value.hint
+    reading = Reading(capture, accept=("statement_rows",))
+    assert reading.first(log).checkpoint.gtid_set == f"{SOURCE}:1"
+    assert reading.decoder.dropped.total() == 1
+
+
+def test_a_truncate_elsewhere_may_have_any_name(capture: Capture) -> None:
+    reading = Reading(capture)
+    reading.first(Binlog().gtid(1).query(b"truncate other.caf\xe9"))
+    assert not reading.decoder.dropped
+
+
 def test_a_truncate_of_a_table_not_seen_since_a_restart_has_its_last_schema(
     capture: Capture,
 ) -> None:
@@ -302,8 +329,10 @@ def test_a_truncate_of_a_table_of_which_nothing_was_published_is_counted(
     [
         "ALTER TABLE t DROP PARTITION p1",
         "alter table `shop`.`t` /* x */ truncate partition p1, p2",
-        "ALTER TABLE t EXCHANGE PARTITION p WITH TABLE u",
+        "ALTER TABLE t EXCHANGE PARTITION p WITH TABLE other.u",
+        "ALTER TABLE other.t EXCHANGE PARTITION p WITH TABLE shop.t",
         "ALTER TABLE t IMPORT TABLESPACE",
+        "ALTER TABLE t DISCARD TABLESPACE",
         "ALTER TABLE t IMPORT PARTITION p1 TABLESPACE",
     ],
 )
@@ -327,12 +356,15 @@ def test_ddl_that_changes_rows_without_events_is_counted(capture: Capture, text:
         ("/* hi */ DELETE FROM t", "shop"),
         ("insert into shop.t values (1)", "other"),
         ("REPLACE INTO `shop` . t VALUES (1)", ""),
+        ('INSERT INTO "shop"."t" VALUES (1)', "other"),
+        (b"insert into sh\xf6p.t values (1)", "other"),
+        ("CREATE TABLE x TABLE t", "shop"),
         ("WITH x AS (SELECT 1) DELETE FROM t", "shop"),
         ("LOAD DATA INFILE 'x' INTO TABLE t", "shop"),
     ],
 )
 def test_a_statement_that_may_write_captured_tables_stops(
-    capture: Capture, text: str, database: str
+    capture: Capture, text: str | bytes, database: str
 ) -> None:
     log = Binlog().begin(1).query(text, database=database).commit()
     with pytest.raises(DecodeError, match="as a statement, not as rows") as refused:
