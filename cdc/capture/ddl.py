@@ -99,6 +99,8 @@ def read_statement(text: str, database: str, flavor: Flavor, charsets: Charsets)
     tokens = Tokens(stream)
     while tokens.skip(";") or tokens.skip("("):
         pass
+    if tokens.skip("SET", "STATEMENT"):
+        _skip_settings(tokens)
     word = tokens.next.upper
     if not stream or word in _HARMLESS:
         return _NOTHING
@@ -111,6 +113,16 @@ def read_statement(text: str, database: str, flavor: Flavor, charsets: Charsets)
     except NotUnderstood:
         return Statement(unknown_names=frozenset() if _LOST in text else _names_in(stream))
     return _without_lost(found) if _LOST in text else found
+
+
+def _skip_settings(tokens: Tokens) -> None:
+    """MariaDB's SET STATEMENT … FOR, which stands in front of the statement that it is for."""
+    depth = 0
+    while not tokens.is_end:
+        text = tokens.next.text
+        depth += (text == "(") - (text == ")")
+        if tokens.take().upper == "FOR" and not depth:
+            return
 
 
 def _without_lost(statement: Statement) -> Statement:

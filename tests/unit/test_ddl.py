@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cdc.capture.ddl import read_statement
+from cdc.capture.ddl import Statement, read_statement
 from cdc.capture.defaults import literal_of
 from cdc.capture.description import Description, parse_descriptions
 from tests.binlogs import GOLDEN
@@ -232,6 +232,17 @@ def test_any_text_at_all_is_read_without_an_error(text: str) -> None:
         for effect in statement.effects:
             effect.make(before.get)
         statement.may_change(T)
+
+
+def test_settings_for_one_statement_stand_in_front_of_it() -> None:
+    def read(text: str) -> Statement:
+        return read_statement(f"set statement {text}", "shop", "mariadb", lambda _: "")
+
+    altered = read("a=1, b=(select 1 for update) for alter table t drop a")
+    assert altered.may_change(T)
+    assert not altered.may_change(("shop", "u"))
+    assert read("a=1 for insert into t values (1)").is_empty
+    assert read("a=1").may_change(("shop", "a"))
 
 
 def test_a_text_of_another_charset_changes_its_tables_and_tells_nothing_of_them() -> None:
