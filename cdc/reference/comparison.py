@@ -17,7 +17,7 @@ from cdc.reference.told import Change, Gap, Told
 DIFFERENCES_MAX = 1_000
 """Differences that are kept to be shown; all are counted."""
 GAPS_MAX = 10_000
-"""Gaps that are remembered; older ones lie behind both readers."""
+"""Gaps that are remembered, of several batches; both readers are past the older ones."""
 REASONS_MAX = 1_000
 
 Row = Mapping[str, Any]
@@ -100,6 +100,11 @@ def line_of_change(change: Change) -> Line:
     )
 
 
+def _end_of(gap: Gap) -> Place:
+    """Behind its last byte; an event that isn't in the file has none."""
+    return place_of(gap.file, max(gap.end, gap.begin + 1))
+
+
 @dataclass(frozen=True, slots=True)
 class Difference:
     """One thing that the readers tell differently."""
@@ -128,6 +133,8 @@ class Comparison:
         self._ours: deque[Line] = deque()
         self._reference: deque[Line] = deque()
         self._gaps: deque[Gap] = deque(maxlen=GAPS_MAX)
+        self._gaps_reach = place_of("", 0)
+        """Where the last gap begins: so far the reference has come."""
         self.compared: Counter[str] = Counter()
         """Table → changes that both readers told."""
         self.differences: list[Difference] = []
@@ -167,6 +174,8 @@ class Comparison:
     def join(self, ours_passed: Place, reference_passed: Place) -> None:
         """Compare what both have told; what only one has, and the other has passed, differs."""
         ours, reference = self._ours, self._reference
+        # Within a transaction its checkpoint doesn't move, and all its gaps would have to wait.
+        reference_passed = max(reference_passed, self._gaps_reach)
         while ours or reference:
             if ours and reference and ours[0].rank == reference[0].rank:
                 self._compare(ours.popleft(), reference.popleft())
@@ -182,10 +191,15 @@ class Comparison:
     def _remember(self, gap: Gap) -> None:
         if not gap.table:
             self._weak("", "", gap.reason)
+        self._gaps_reach = place_of(gap.file, gap.begin)
         last = self._gaps[-1] if self._gaps else None
         same = ("file", "table", "reason")
-        if last and gap.table and all(getattr(last, n) == getattr(gap, n) for n in same):
-            # Else a long transaction of a table that can't be read would push out its own begin.
+        if (
+            last
+            and all(getattr(last, n) == getattr(gap, n) for n in same)
+            # Side by side: else a change that capture alone has between them would count as known.
+            and (gap == last or gap.begin <= last.end < gap.end)
+        ):
             self._gaps[-1] = replace(last, end=gap.end)
         else:
             self._gaps.append(gap)
@@ -204,12 +218,12 @@ class Comparison:
                       else there)  # fmt: skip
 
     def _gap_reason(self, line: Line) -> str | None:
-        for gap in reversed(self._gaps):
-            if (
-                gap.file == line.file
-                and gap.begin <= line.position < max(gap.end, gap.begin + 1)
-                and gap.table in ("", line.table)
-            ):
+        while self._gaps and _end_of(self._gaps[0]) <= line.place:
+            self._gaps.popleft()
+        for gap in self._gaps:
+            if place_of(gap.file, gap.begin) > line.place:
+                break
+            if gap.table in ("", line.table) and line.place < _end_of(gap):
                 return gap.reason
         return None
 

@@ -96,9 +96,32 @@ def test_a_gap_of_the_reference_is_a_weakness_not_a_difference() -> None:
     assert [(one.table, one.position) for one in made.differences] == [("d.u", 10), ("d.t", 30)]
 
 
-def test_gaps_of_a_long_transaction_are_one() -> None:
+def test_what_capture_alone_has_between_two_gaps_differs() -> None:
     made = Fixed()
-    made.reference(Gap(FILE, at, at + 5, "d.t", "why") for at in range(0, 10 * GAPS_MAX, 10))
+    made.ours([line(10), line(25), line(30)])
+    made.reference([Gap(FILE, 10, 20, "d.t", "why"), Gap(FILE, 30, 40, "d.t", "why")])
+    made.passed(99, 99)
+    assert made.weaknesses == {("d.t", "", "why"): 2}
+    assert [one.position for one in made.differences] == [25]
+
+
+def test_gaps_of_a_long_transaction_are_known_however_many_they_are() -> None:
+    """Neither reader's checkpoint moves meanwhile; what they told must be enough."""
+    made = Fixed()
+    for begin in range(0, 10 * GAPS_MAX, GAPS_MAX // 2):
+        places = range(10 * begin, 10 * (begin + GAPS_MAX // 2), 10)
+        made.reference(Gap(FILE, at, at + 5, "d.t", "why") for at in places)
+        made.ours(line(at) for at in places)
+        made.passed(0, 0)
+        assert len(made._ours) == 1, "only the last one may still be told"
+    made.passed(10**9, 10**9)
+    assert made.difference_count == 0
+    assert made.weaknesses == {("d.t", "", "why"): 10 * GAPS_MAX}
+
+
+def test_gaps_side_by_side_are_one() -> None:
+    made = Fixed()
+    made.reference(Gap(FILE, at, at + 10, "d.t", "why") for at in range(0, 10 * GAPS_MAX, 10))
     made.ours([line(0), line(10 * GAPS_MAX - 10)])
     made.passed(10**9, 10**9)
     assert made.difference_count == 0
