@@ -11,6 +11,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Final
 
 from cdc.capture.checkpoint import Flavor
+from cdc.capture.data_types import DATA_TYPES
 from cdc.capture.description import ColumnDescription
 from cdc.capture.sql_tokens import STRING, NotUnderstood, Token, Tokens
 
@@ -30,12 +31,6 @@ _INTEGERS: Final = {
 _TEXTS: Final = ("tinytext", "text", "mediumtext", "longtext")
 _BLOBS: Final = ("tinyblob", "blob", "mediumblob", "longblob")
 _WITH_CHARSET: Final = frozenset({"char", "varchar", "enum", "set", *_TEXTS})
-_KNOWN: Final = frozenset(
-    {*_INTEGERS, *_TEXTS, *_BLOBS, "float", "double", "decimal", "bit", "year", "date", "time",
-     "datetime", "timestamp", "char", "varchar", "binary", "varbinary", "enum", "set", "json",
-     "vector", "uuid", "inet4", "inet6", "geometry", "point", "linestring", "polygon",
-     "multipoint", "multilinestring", "multipolygon", "geomcollection"}
-)  # fmt: skip
 _NOW: Final = ("CURRENT_TIMESTAMP", "NOW", "LOCALTIME", "LOCALTIMESTAMP")
 _FLOAT_DIGITS_MAX: Final = 24
 
@@ -101,7 +96,7 @@ class _Attributes:
         base = _SYNONYMS.get(word, word.lower())
         if tokens.skip_any("VARYING") and base == "char":
             base = "varchar"
-        if base not in _KNOWN:
+        if base not in DATA_TYPES:
             raise NotUnderstood(f"the type {word or tokens.next.text!r} isn't known")
         arguments = tokens.group() if tokens.next.text == "(" else ()
         self._base, self._arguments = _settled(base, arguments, self._flavor)

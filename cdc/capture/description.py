@@ -1,7 +1,7 @@
 """What only the server's catalogue knows of a table; it decorates schemas, never reads bytes.
 
 Made of rows of `information_schema.columns` and `.statistics`, as `cdc describe` writes them, or
-of DDL (`alter.py`); kept as JSON beside the checkpoint (`descriptions.py`).
+of DDL (`alter.py`); kept as JSON beside the checkpoint (`decisions.py`).
 """
 
 from __future__ import annotations
@@ -11,36 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cdc.capture import shapes as t
-from cdc.capture.shapes import Shape
+from cdc.capture.data_types import DATA_TYPES
+from cdc.capture.shapes import Column, Shape
 
 PRIMARY = "PRIMARY"
 
 _EXPRESSION = re.compile(r"(?!current_timestamp\b|now\b)\w+\(|\(", re.IGNORECASE)
 """A default of MariaDB that is neither a literal nor the time of the moment."""
 
-_TEXTS = frozenset({t.TINY_BLOB, t.BLOB, t.MEDIUM_BLOB, t.LONG_BLOB, t.BLOB_COMPRESSED})
-_VARYING = frozenset({t.VARCHAR, t.VAR_STRING, t.VARCHAR_COMPRESSED})
-_FIXED = frozenset({t.STRING})
-_INTEGERS = {
-    "tinyint": t.TINY, "smallint": t.SHORT, "mediumint": t.INT24, "int": t.LONG,
-    "bigint": t.LONGLONG,
-}  # fmt: skip
-# By the catalogue's data type; one that isn't here is taken on trust.
-_TYPES: Mapping[str, frozenset[int]] = {
-    **{name: frozenset({code}) for name, code in _INTEGERS.items()},
-    "float": frozenset({t.FLOAT}), "double": frozenset({t.DOUBLE}),
-    "decimal": frozenset({t.NEWDECIMAL}), "bit": frozenset({t.BIT}), "year": frozenset({t.YEAR}),
-    "date": frozenset({t.DATE, t.NEWDATE}), "time": frozenset({t.TIME, t.TIME2}),
-    "datetime": frozenset({t.DATETIME, t.DATETIME2}),
-    "timestamp": frozenset({t.TIMESTAMP, t.TIMESTAMP2}),
-    "char": _FIXED, "binary": _FIXED, "uuid": _FIXED, "inet4": _FIXED, "inet6": _FIXED,
-    "varchar": _VARYING, "varbinary": _VARYING,
-    "tinytext": _TEXTS, "text": _TEXTS, "mediumtext": _TEXTS, "longtext": _TEXTS,
-    "tinyblob": _TEXTS, "blob": _TEXTS, "mediumblob": _TEXTS, "longblob": _TEXTS,
-    "enum": frozenset({t.ENUM}), "set": frozenset({t.SET}), "json": _TEXTS | {t.JSON},
-    "geometry": frozenset({t.GEOMETRY}),
-}  # fmt: skip
+_INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,13 +168,13 @@ def _plain(key: UniqueKey) -> tuple[str, ...]:
     return tuple(name for name in key.columns if name is not None)
 
 
-def _has_type_of(known: ColumnDescription, seen: t.Column) -> bool:
-    return known.nullable == seen.nullable and seen.type in _TYPES.get(
-        known.data_type, (seen.type,)
-    )
+def _has_type_of(known: ColumnDescription, seen: Column) -> bool:
+    data_type = DATA_TYPES.get(known.data_type)  # one that isn't there is taken on trust
+    is_of_type = data_type is None or seen.type in data_type.codes
+    return known.nullable == seen.nullable and is_of_type
 
 
-def _may_be(known: ColumnDescription, seen: t.Column) -> bool:
+def _may_be(known: ColumnDescription, seen: Column) -> bool:
     return (
         known.name == seen.name
         and _has_type_of(known, seen)

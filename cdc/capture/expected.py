@@ -11,19 +11,12 @@ from typing import Any
 
 from cdc.capture import shapes as t
 from cdc.capture.checkpoint import Flavor
+from cdc.capture.data_types import DATA_TYPES
 from cdc.capture.description import Description, parse_descriptions
 from cdc.capture.plan import TablePlan, plan_table
 from cdc.capture.settings import ChangeEventSettings
 from cdc.errors import DecodeError
 
-_TYPES = {
-    "tinyint": t.TINY, "smallint": t.SHORT, "mediumint": t.INT24, "int": t.LONG,
-    "bigint": t.LONGLONG, "float": t.FLOAT, "double": t.DOUBLE, "decimal": t.NEWDECIMAL,
-    "bit": t.BIT, "year": t.YEAR, "date": t.DATE, "time": t.TIME2, "datetime": t.DATETIME2,
-    "timestamp": t.TIMESTAMP2, "char": t.STRING, "varchar": t.VARCHAR, "binary": t.STRING,
-    "varbinary": t.VARCHAR, "enum": t.ENUM, "set": t.SET, "json": t.JSON, "vector": t.VECTOR,
-    "uuid": t.STRING, "inet6": t.STRING, "inet4": t.STRING,
-}  # fmt: skip
 _BLOBS = {"tiny": 1, "": 2, "medium": 3, "long": 4}
 _BLOB = re.compile(r"(tiny|medium|long|)(blob|text)\Z")
 _GEOMETRIES = {
@@ -75,11 +68,12 @@ def expected_shape(database: str, table: str, rows: Rows, description: Descripti
 def _column(row: Mapping[str, Any]) -> t.Column:
     data_type, column_type = row["DATA_TYPE"].lower(), row["COLUMN_TYPE"]
     bytes_max = int(row.get("CHARACTER_OCTET_LENGTH") or row["CHARACTER_MAXIMUM_LENGTH"] or 0)
-    kind, length, geometry = _TYPES.get(data_type, t.VARCHAR), min(bytes_max, 65535), 0
+    known = DATA_TYPES.get(data_type)
+    kind, length, geometry = known.codes[0] if known else t.VARCHAR, min(bytes_max, 65535), 0
     if blob := _BLOB.match(data_type):
-        kind, length = t.BLOB, _BLOBS[blob[1]]
+        length = _BLOBS[blob[1]]
     elif data_type in _GEOMETRIES:
-        kind, length, geometry = t.GEOMETRY, 4, _GEOMETRIES[data_type]
+        length, geometry = 4, _GEOMETRIES[data_type]
     elif data_type == "bit":
         length = int(row["NUMERIC_PRECISION"] or 1)
     elif data_type in _MARIADB_BINARY:

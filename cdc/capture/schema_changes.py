@@ -8,21 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from cdc.capture.checkpoint import Flavor
+from cdc.capture.data_types import DATA_TYPES, JDBC_OTHER
 from cdc.capture.defaults import literal_of
 from cdc.capture.description import ColumnDescription, Description
 from cdc.capture.envelope import optional, source_schema
 from cdc.capture.knowledge import Change
 from cdc.capture.sql_tokens import STRING, tokens_of
 
-_JDBC: Final = {
-    "tinyint": 5, "smallint": 5, "mediumint": 4, "int": 4, "bigint": -5, "decimal": 3, "float": 6,
-    "double": 8, "bit": -7, "year": 4, "date": 91, "time": 92, "datetime": 93, "timestamp": 2014,
-    "char": 1, "enum": 1, "set": 1, "varchar": 12, "tinytext": 12, "text": 12, "mediumtext": 12,
-    "longtext": 12, "binary": -2, "varbinary": -3, "tinyblob": 2004, "blob": 2004,
-    "mediumblob": 2004, "longblob": 2004,
-}  # fmt: skip
-"""java.sql.Types by data type; `_OTHER` for all else."""
-_OTHER: Final = 1111
 _ARGUMENTS: Final = re.compile(r"\((\d+)(?:,(\d+))?\)")
 _NOW: Final = re.compile(r"(current_timestamp|now|localtime(stamp)?)\b", re.IGNORECASE)
 _ZERO_TIME: Final = "1970-01-01 00:00:00"
@@ -210,9 +202,10 @@ def _column(column: ColumnDescription, position: int, with_comments: bool) -> di
     flags = [word for word in ("unsigned", "zerofill") if word in words.split()]
     type_name = " ".join([column.data_type, *flags]).upper()
     is_counted = "auto_increment" in column.extra
+    known = DATA_TYPES.get(column.data_type)
     return {
         "name": column.name,
-        "jdbcType": _JDBC.get(column.data_type, _OTHER),
+        "jdbcType": known.jdbc if known else JDBC_OTHER,
         "nativeType": None,
         "typeName": type_name,
         "typeExpression": type_name,

@@ -1,8 +1,7 @@
-"""The one table of column types: how each is read from a row image and what it is in Avro.
+"""The table of column types: how each is read from a row image and what it is in Avro.
 
-To add a type: a line in `_FORMS`, an opcode in `opcodes.py` (and .pxd) and `values.py` if no
-present one reads its bytes, and a case in `tests/unit/test_types.py`. Names and forms are
-Debezium's (MySQL connector 3.6).
+What else a new type touches stands in CONTRIBUTING.md. Names and forms are Debezium's (MySQL
+connector 3.6).
 """
 
 from __future__ import annotations
