@@ -36,6 +36,11 @@ from cdc.model import Record
 from cdc.patterns import TablePatterns
 
 SYSTEM_DATABASES = frozenset({"mysql", "sys", "information_schema", "performance_schema"})
+SEQUENCE_COLUMNS = (
+    "next_not_cached_value", "minimum_value", "maximum_value", "start_value", "increment",
+    "cache_size", "cycle_option", "cycle_count",
+)  # fmt: skip
+"""Of MariaDB's sequences, whose state comes as rows of a table."""
 
 Announce = Callable[[str, dict[str, Any] | None, dict[str, Any]], tuple[int, int]]
 """(topic, key schema, value schema) → their ids; the topic is there afterwards."""
@@ -134,12 +139,9 @@ class Binder:
     def bind(self, shape: Shape, flavor: Flavor, at: Place) -> BoundTable:
         """What the decoder needs of a table; of one that isn't captured only its rows' size."""
         name = f"{shape.database}.{shape.table}"
-        if not self.captures(shape.database, shape.table):
-            return BoundTable(
-                name,
-                _skipping_plan(shape, self._settings),
-                drop_reason=self._drop_reason(shape.database, shape.table),
-            )
+        reason = self.drop_reason(shape, flavor)
+        if reason:
+            return BoundTable(name, _skipping_plan(shape, self._settings), drop_reason=reason)
         return self._bound(name, self.plan(shape, flavor, at), flavor)
 
     def plan(self, shape: Shape, flavor: Flavor, at: Place) -> TablePlan:
@@ -170,10 +172,16 @@ class Binder:
         )
         return replace(shape, columns=columns)
 
-    def _drop_reason(self, database: str, table: str) -> str:
-        if self._matches(database, table):
+    def drop_reason(self, shape: Shape, flavor: Flavor) -> str:
+        """Why the rows of a table are not published; empty: they are."""
+        table = (shape.database, shape.table)
+        if not self._matches(*table):
+            return "table is not in source.tables"
+        if self._is_helper(*table):
             return "helper table of an online schema change; captured if source.tables names it"
-        return "table is not in source.tables"
+        if flavor == "mariadb" and tuple(one.name for one in shape.columns) == SEQUENCE_COLUMNS:
+            return "a sequence's state, which is no table's rows"
+        return ""
 
     def _bound(self, name: str, plan: TablePlan, flavor: Flavor) -> BoundTable:
         return BoundTable(

@@ -181,7 +181,7 @@ class Changes:
     def _announced(self, read: Read) -> Iterator[Beside]:
         """A TABLE_MAP: here a table is what it is for the rows that follow."""
         shape = read.seen.shape
-        if shape is not None and self.tables.captures(shape.database, shape.table):
+        if shape is not None and not self.tables.drop_reason(shape, self._flavor):
             self.tables.of(shape, self._flavor, self._where())
             yield from map(Beside, self.tables.records())
 
@@ -221,9 +221,9 @@ class Changes:
     def _rows(self, read: Read) -> Iterator[Change | Gap]:
         event, shape = read.seen.event, read.seen.shape
         assert shape is not None
-        names = (shape.database, shape.table)
-        name = ".".join(names)
-        is_captured = self.tables.captures(*names)
+        name = f"{shape.database}.{shape.table}"
+        reason = self.tables.drop_reason(shape, self._flavor)
+        is_captured = not reason
         if self._is_hidden:
             if is_captured:
                 yield self._gap(event, name, "its transaction is not read")
@@ -240,7 +240,7 @@ class Changes:
             return
         if not is_captured:
             self._ordinal += len(read.rows)
-            self.dropped[name, "table is not in source.tables"] += len(read.rows)
+            self.dropped[name, reason] += len(read.rows)
             return
         if self._is_uncounted and not self._with_gaps:
             raise SourceError(

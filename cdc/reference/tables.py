@@ -90,6 +90,10 @@ class Tables:
         """True if the configuration names the table."""
         return self._binder.captures(database, table)
 
+    def drop_reason(self, shape: Shape, flavor: Flavor) -> str:
+        """Why the rows of a table are not published; empty: they are."""
+        return self._binder.drop_reason(shape, flavor)
+
     def captures_database(self, database: str) -> bool:
         """True if the configuration may name a table of the database."""
         return self._binder.captures_database(database)

@@ -174,6 +174,26 @@ def test_addresses_of_mariadb_are_text_as_captures(mariadb_database: FreshDataba
     assert readers.decoded(first)["after"]["i"] == "10.0.0.0"
 
 
+def test_partitions_and_sequences_are_the_same_to_both(database: FreshDatabase) -> None:
+    has_sequences = database.server.kind == "mariadb"
+    number = "int default nextval(s)" if has_sequences else "int default 1"
+    run(
+        database,
+        *["create sequence s cache 1"] * has_sequences,
+        f"create table t (id int primary key, n {number}) partition by hash (id) partitions 3",
+    )
+    readers = readers_of(database)
+    start = place_now(readers.settings)
+    run(
+        database,
+        "insert into t (id) values (1), (2), (3)",
+        "update t set id = id + 10, n = 5 where id > 1",
+        "delete from t",
+    )
+    records = both(readers, start)
+    assert {record.topic for record in records} == {f"shop.{database.name}.t"}
+
+
 @pytest.mark.parametrize("coordinates", ["gtid", "file"])
 def test_it_goes_on_inside_a_transaction(database: FreshDatabase, coordinates: str) -> None:
     run(database, "create table t (id int primary key, v varchar(9))")
