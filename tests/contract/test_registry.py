@@ -7,12 +7,13 @@ import json
 import secrets
 import socket
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from cdc.codec.keys import key_schema_id
 from cdc.codec.registry_confluent import ConfluentRegistry
 from cdc.codec.registry_embedded import EmbeddedRegistry
 from cdc.errors import RegistryError, Unreachable
@@ -109,6 +110,44 @@ def test_subjects_are_listed_with_their_versions_oldest_first(open_registry: Ope
 def test_an_unknown_id_is_refused_by_name(open_registry: Open) -> None:
     with pytest.raises(RegistryError, match="1999999999"):
         open_registry().schema(1999999999)
+
+
+def key_schema(decoration: Mapping[str, Any], subject: str) -> dict[str, Any]:
+    """A key as capture makes it; `decoration` is what may become known of a column any time."""
+    labels = {"connect.parameters": {"allowed": "a,b"}, "connect.name": "io.debezium.data.Enum"}
+    number: dict[str, Any] = {"name": "id", "type": "int"}
+    if decoration:
+        default = decoration["connect.default"]
+        number = {"name": "id", "type": {"type": "int", **decoration}, "default": default}
+    fields = [
+        number,
+        {"name": "size", "type": {"type": "string", "connect.version": 1, **labels}},
+        {"name": "at", "type": {"type": "long", "connect.name": "io.debezium.time.Timestamp"}},
+    ]
+    return {"type": "record", "name": "Key", "namespace": subject[:-6], "fields": fields}
+
+
+@pytest.mark.parametrize("is_known_first", [True, False])
+def test_a_keys_id_is_the_same_after_a_restart_whatever_is_known_by_then(
+    open_registry: Open, is_known_first: bool
+) -> None:
+    subject = new_subject()
+    plain = key_schema({}, subject)
+    known = key_schema({"connect.default": 7, "connect.doc": "the number"}, subject)
+    first, second = (known, plain) if is_known_first else (plain, known)
+    key_id = key_schema_id(open_registry(), subject, first)
+    assert key_schema_id(open_registry(), subject, second) == key_id
+    assert key_schema_id(open_registry(), subject, first) == key_id
+    assert open_registry().versions(subject) == [key_id]
+
+
+def test_a_keys_earlier_encoding_has_its_earlier_id_after_a_restart(open_registry: Open) -> None:
+    subject = new_subject()
+    narrow, wide = key_schema({}, subject), key_schema({}, subject)
+    wide["fields"][0]["type"] = "long"
+    ids = [key_schema_id(open_registry(), subject, one) for one in (narrow, wide, narrow, wide)]
+    assert ids[:2] == ids[2:]
+    assert open_registry().versions(subject) == ids[:2]
 
 
 # The embedded registry's file

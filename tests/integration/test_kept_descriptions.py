@@ -30,7 +30,10 @@ def test_a_killed_connector_goes_on_with_the_descriptions_it_had(
     tmp_path: Path, mysql_database: FreshDatabase, sections: Section
 ) -> None:
     project, name = Project(tmp_path), mysql_database.name
-    mysql_database.execute("create table t (id int primary key, a int not null default 5)")
+    mysql_database.execute(
+        "create table t (id int, size enum('s') default 's', a int not null default 5,"
+        " primary key (id, size))"
+    )
     source = source_section(mysql_database.server.address, f"{name}.*", **here(mysql_database))
     file = project.write(
         {"connector": name, "source": source, "http": {"port": 0}, **sections}, name
@@ -46,13 +49,17 @@ def test_a_killed_connector_goes_on_with_the_descriptions_it_had(
         wait_for(1)
         child.kill()
     # Behind this row the catalogue says something else: it can't be carried back.
-    mysql_database.execute("insert into t (id) values (2)", "alter table t alter a set default 6")
+    mysql_database.execute(
+        "insert into t (id) values (2)",
+        "alter table t alter a set default 6, modify size enum('s', 'm') default 's'",
+    )
     with project.started("run", file, "--stage", "capture") as child:
         wait_for(2)
         mysql_database.execute("insert into t (id) values (3)")
         wait_for(3)
         assert child.stop() == 0, child.said
     assert defaults(config, topic) == [5, 5, 6]
+    assert len(key_ids(config, topic)) == 1, "another label changes no key's bytes"
     assert [(one.table[1], one.why) for one in kept(config)] == [
         ("t", "catalogue"),
         ("t", "catalogue"),
@@ -63,6 +70,14 @@ def kept(config: ConnectorConfig) -> list[Decision]:
     with closing(open_log(config)) as log:
         messages = log.follow(f"{config.connector}.descriptions", {}, wait_seconds=0)
         return [Decision.from_record(one.key, one.value) for one in messages]
+
+
+def key_ids(config: ConnectorConfig, topic: str) -> set[int]:
+    """Ids of the keys' schemas: in the records and in the registry."""
+    with closing(open_log(config)) as log, closing(open_registry(config)) as registry:
+        messages = log.follow(topic, {}, wait_seconds=0)
+        framed = {int.from_bytes((one.key or b"")[1:5], "big") for one in messages}
+        return framed | set(registry.versions(f"{topic}-key"))
 
 
 def defaults(config: ConnectorConfig, topic: str) -> list[Any]:
