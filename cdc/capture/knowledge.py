@@ -1,6 +1,6 @@
 """What is known of tables as the stream moves: decisions by transaction, carried through DDL.
 
-Pure but for the catalogue that it is given; `docs/decisions/0008-descriptions.md` says why.
+Pure but for the catalogue that it is given; `docs/decisions/0009-descriptions.md` says why.
 """
 
 from __future__ import annotations

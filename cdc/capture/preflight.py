@@ -79,7 +79,7 @@ def inspect_server(facts: ServerFacts, accept: Collection[str]) -> Iterator[Find
         yield Finding(
             "warning",
             PATH,
-            "the server has gtid_mode off: a failover to another server can't be followed",
+            "the server has gtid_mode off: transactions are known by file and position alone",
             "SET PERSIST gtid_mode goes up in steps: OFF_PERMISSIVE, ON_PERMISSIVE, ON, with"
             " enforce_gtid_consistency = ON first",
         )

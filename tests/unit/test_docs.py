@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from cdc.capture.settings import parse_settings
+from cdc.capture.settings import OPTIONS, parse_settings
 from cdc.config import load
+from cdc.reference.tables import SETTINGS_KNOWN
 
 PROJECT = Path(__file__).parent.parent.parent
 PAGES = [PROJECT / "README.md", PROJECT / "docs" / "configuration.md"]
@@ -53,3 +54,23 @@ def test_every_command_in_the_readme_exists():
     named = set(re.findall(r"`?\bcdc ([a-z]+)\b(?= |`)", PAGES[0].read_text()))
     commands = {name for name in named if name in cli.commands}
     assert {"demo", "check", "run", "decode", "describe", "tail", "status"} <= commands
+
+
+def test_the_page_of_the_reference_reader_names_every_setting_that_it_follows():
+    text = (PROJECT / "docs" / "reference-reader.md").read_text()
+    _, _, about = text.partition("other than these")
+    known = {name for name in OPTIONS if name.replace(".", "_") in SETTINGS_KNOWN}
+
+    assert len(known) == len(SETTINGS_KNOWN)
+    assert set(re.findall(r"`([a-z.]+)`", about)) == known
+
+
+def test_every_decision_has_its_number():
+    for page in (PROJECT / "docs" / "decisions").glob("*.md"):
+        assert page.read_text().startswith(f"# {int(page.name[:4])}. "), page.name
+
+
+def test_every_page_that_the_code_names_exists():
+    for file in (PROJECT / "cdc").rglob("*.py"):
+        for named in re.findall(r"docs/[\w/.-]+\.md", file.read_text()):
+            assert (PROJECT / named).exists(), f"{file.name} names {named}"
