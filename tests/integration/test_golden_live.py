@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 import struct
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,10 @@ from cdc.model import Record
 from tests.binlogs import GOLDEN
 from tests.integration.test_descriptions import KEPT, Capturing
 from tests.services_plugin import FreshDatabase
-from tests.unit.test_golden import OPTIONS, RECORDINGS, Golden, recorded, timeless
+from tests.unit.test_golden import MARIADB_DDL, RECORDINGS, Golden, recorded, timeless
 
-LIVE = [one for one in RECORDINGS if one.name in ("gstream2", "mariadb/gmaria5")]
 PARTITIONS = 4
+METADATA = "provide.transaction.metadata"
 SERVERS_OWN = ("ts_ms", "ts_us", "ts_ns", "server_id", "gtid", "file", "pos", "thread")
 """Fields of `source` that a server gives."""
 
@@ -37,14 +39,14 @@ def execute_file(database: FreshDatabase, path: Path) -> None:
             pass
 
 
-@pytest.mark.parametrize("golden", LIVE, ids=lambda golden: golden.name)
+@pytest.mark.parametrize("golden", RECORDINGS, ids=lambda golden: golden.name)
 def test_live_records_are_debeziums_but_for_what_the_server_gives(
     golden: Golden, request: pytest.FixtureRequest
 ) -> None:
     server = request.getfixturevalue(f"{golden.flavor}_server")
     database = FreshDatabase(server, "golden")
     folder = (GOLDEN / golden.name).parent
-    settings, _ = parse_settings(OPTIONS)
+    settings, _ = parse_settings(golden.options)
     capturing = Capturing(database, connector=golden.name.split("/")[-1], events=settings)
     try:
         execute_file(database, folder / "schema.sql")
@@ -53,7 +55,8 @@ def test_live_records_are_debeziums_but_for_what_the_server_gives(
         end = capturing.run_until(start, lambda record: record.topic.endswith(".Odd-Name.1"))
         execute_file(database, folder / "rows2.sql")
         kept = [record for record in capturing.records if record.topic == KEPT]
-        capturing.run_until(end, is_last_of_rows2, kept)
+        is_last = end_of_rows2(has_transactions=METADATA in golden.options)
+        capturing.run_until(end, is_last, kept)
     finally:
         database.execute("drop database if exists golden")
     theirs, mine = recorded_changes(golden), captured_changes(capturing)
@@ -62,11 +65,49 @@ def test_live_records_are_debeziums_but_for_what_the_server_gives(
     assert deviating == {
         (topic, bytes.fromhex(key or "")) for topic, key in golden.deviations if "numbers" in topic
     }
+    their_transactions = recorded_transactions(golden)
+    assert captured_transactions(capturing) == their_transactions
+    assert bool(their_transactions) is (METADATA in golden.options)
 
 
-def is_last_of_rows2(record: Record) -> bool:
-    """`insert … on duplicate key update f=9.25` is the last statement."""
-    return record.value is not None and struct.pack("<f", 9.25) in record.value
+def end_of_rows2(*, has_transactions: bool) -> Callable[[Record], bool]:
+    """`insert … on duplicate key update f=9.25` is the last statement; its transaction ends."""
+    is_there = False
+
+    def is_end(record: Record) -> bool:
+        nonlocal is_there
+        value = record.value or b""
+        is_there |= struct.pack("<f", 9.25) in value
+        return is_there and (not has_transactions or b"\x06END" in value)
+
+    return is_end
+
+
+def recorded_transactions(golden: Golden) -> list[Any]:
+    """As Debezium told them, less the BEGIN that it has of MariaDB's DDL."""
+    wires = (wire for (topic, _), found in recorded(golden).items() for wire in found
+             if topic.endswith(".transaction"))  # fmt: skip
+    told = transactions_of(plain(wire.value_schema, wire.value) for wire in wires)
+    begun_only = [one for one in told if len(one) == 1]
+    assert len(begun_only) == list(golden.deviations.values()).count(MARIADB_DDL)
+    return [one for one in told if len(one) > 1]
+
+
+def captured_transactions(capturing: Capturing) -> list[Any]:
+    found = (one for one in capturing.records if one.topic.endswith(".transaction"))
+    return transactions_of(
+        plain(schema_of(capturing, one.value), one.value[5:]) for one in found if one.value
+    )
+
+
+def transactions_of(events: Iterable[Any]) -> list[list[tuple[str, int | None, Any]]]:
+    """What is said of each, in the order of their numbers: status, events in all, by table."""
+    by_id: dict[str, list[tuple[str, int | None, Any]]] = {}
+    for event in events:
+        told = (event["status"], event["event_count"], event["data_collections"])
+        by_id.setdefault(event["id"], []).append(told)
+    number = re.compile(r"\d+$")
+    return [by_id[name] for name in sorted(by_id, key=lambda name: int(number.findall(name)[0]))]
 
 
 def recorded_changes(golden: Golden) -> dict[Any, list[Any]]:
@@ -114,12 +155,15 @@ def neutral(schema: Any, value: bytes | None) -> Any:
     if value is None:
         return None
     no_times = bytes(3)
-    event = fastavro.schemaless_reader(
-        io.BytesIO(value + no_times), fastavro.parse_schema(schema), None
-    )
+    event = plain(schema, value + no_times)
     event["source"] = {
         name: None if name in SERVERS_OWN else one for name, one in event["source"].items()
     }
     if event["transaction"] is not None:
         event["transaction"]["id"] = None
     return event
+
+
+def plain(schema: Any, value: bytes | None) -> Any:
+    """As Python has it."""
+    return fastavro.schemaless_reader(io.BytesIO(value or b""), fastavro.parse_schema(schema), None)
