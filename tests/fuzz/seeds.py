@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.binlogs import GOLDEN
+from tests.binlogs import GOLDEN, TABLE_ID, Binlog, Col
 from tests.fuzz.mutate import FORMAT_DESCRIPTION, events_of, file_of, packets_of
 
 CORPUS = Path(__file__).parent / "corpus"
 _BEGINS = frozenset({33, 34, 42, 162})
 _AT_FIRST = frozenset({FORMAT_DESCRIPTION, 35, 161, 163})
 _STATEMENTS = frozenset({2, 165})
-TABLE_MAP = 19
+TABLE_MAP, ROWS_QUERY, WRITE_ROWS = 19, 29, 30
 
 
 def corpus(folder: Path = CORPUS) -> Iterator[tuple[str, bytes]]:
@@ -25,8 +25,9 @@ def corpus(folder: Path = CORPUS) -> Iterator[tuple[str, bytes]]:
 
 def seeds(*more: Path) -> Iterator[tuple[str, bytes]]:
     """(target, input) of what the recordings, and more binlogs, hold, in small pieces."""
-    for path in (*sorted(GOLDEN.rglob("*.binlog")), *more):
-        for events in _transactions(events_of(path.read_bytes())):
+    files = [events_of(path.read_bytes()) for path in (*sorted(GOLDEN.rglob("*.binlog")), *more)]
+    for file in (*files, _request()):
+        for events in _transactions(file):
             yield "binlog", file_of(events)
             if any(event[4] in _STATEMENTS for event in events):
                 yield "ahead", file_of(events)
@@ -45,6 +46,9 @@ def seeds(*more: Path) -> Iterator[tuple[str, bytes]]:
         "alter table t /*!50100 exchange partition p with table u */", "/*a='1',b='2'*/ do f()",
         "set statement a=(1) for analyze update t set a=1",
         "# c\n-- d\nupdate d1.t set a=1", "/*!50000 delete */ from t", "xa prepare x'00'",
+        "insert into t /*request='a%20b',trace='\\'c'*/ values ('/*trace=\"d\"*/')",
+        "alter table `d`.t /* c */ exchange partition p with table u",
+        "alter table t import partition p, q tablespace", "create table t /* c */ select 1",
     ):  # fmt: skip
         yield "sql", text.encode()
     for text in (
@@ -58,8 +62,29 @@ def seeds(*more: Path) -> Iterator[tuple[str, bytes]]:
         "create unique index i on t (a desc)",
         "alter database d character set utf8mb4",
         "alter table t convert to character set ucs2",
+        "create or replace sequence s start with 1 increment by 2",
+        "alter table t add b uuid default uuid(), add column if not exists c text compressed",
+        "alter table t add period for system_time (a, b), add system versioning",
+        "create table t (a json default '{}' check (json_valid(a)), b vector(3)) page_compressed=1",
     ):
         yield "ddl", text.encode()
+
+
+def _request() -> list[bytes]:
+    """What no recording has: a statement with its request's ids, rows of a partition."""
+    columns = [
+        Col(3, name="id"),
+        Col(245, b"\4", "j", nullable=True),
+        Col(15, b"\x24\0", "vc", nullable=True),
+    ]
+    document = json_binary({"a": ["ž", 7]})
+    row = b"\0" + struct.pack("<iI", 1, len(document)) + document + b"\3abc"
+    of_partition = TABLE_ID.to_bytes(6, "little") + b"\1\0" + b"\5\0\1\3\0" + b"\3\xff" + row
+    log = Binlog().gtid(1).query("create table t (id int primary key, j json, vc varchar(9))")
+    log.begin(2).add(ROWS_QUERY, b"\0insert into t /*request='a%20b',trace='c'*/ values (1)")
+    log.table(columns).add(WRITE_ROWS, of_partition).commit()
+    log.gtid(3).query("alter table t /*!50100 truncate partition p */")
+    return log.events[1:]
 
 
 def _transactions(events: list[bytes]) -> Iterator[list[bytes]]:

@@ -6,7 +6,7 @@ import hashlib
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,15 @@ FILE = "fuzz.000001"
 ORIGIN = "fuzz:3306"
 BATCH_BYTES_MAX = 1 << 14
 EVENT_BYTES_MAX = 1 << 20
-OPTIONS = (
-    {},
+CONTEXT_KEYS = ("a", "b", "request")
+OPTIONS: tuple[Mapping[str, Any], ...] = (
+    {
+        "column.exclude.list": r".*\.(dd|lt)",
+        "column.mask.with.3.chars": r".*\.(vc|en)",
+        "column.mask.hash.v2.SHA-256.with.salt.s": r".*\.(vl|gb|k1)",
+        "column.mask.hash.MD5.with.salt.s": r".*\.(sj|st)",
+        "column.truncate.to.2.chars": r".*\.(tx|v2|lb|j)",
+    },
     {
         "provide.transaction.metadata": True,
         "decimal.handling.mode": "string",
@@ -30,9 +37,14 @@ OPTIONS = (
         "bigint.unsigned.handling.mode": "precise",
         "binary.handling.mode": "hex",
         "invalid_text": "replace",
+        "include.query": True,
+        "context_keys": ",".join(CONTEXT_KEYS),
+        "include.schema.changes": True,
+        "message.key.columns": "golden.nokey:b;golden.others:k1,j",
+        "column.propagate.source.type": ".*",
     },
 )
-"""Each input is read in both ways; what the settings don't know yet is left out."""
+"""Each input is read in both ways."""
 
 
 @dataclass(frozen=True)
@@ -147,7 +159,7 @@ def _direct(read: Callable[[Capture, bytes], Any], *errors: type[Exception]) -> 
 def _statement(capture: Capture, data: bytes) -> Any:
     text = data.decode("utf-8", "replace")
     known = capture.statements
-    context = capture.statement_context.context_of(text, {"a", "b"})
+    context = capture.statement_context.context_of(text, CONTEXT_KEYS)
     return context, [
         (
             known.kind_of(text, flavor),
@@ -160,13 +172,16 @@ def _statement(capture: Capture, data: bytes) -> Any:
 
 
 def _ddl(capture: Capture, data: bytes) -> Any:
-    """What DDL does to a table that is known."""
+    """What DDL does to a table that is known, on either server."""
     text = data.decode("utf-8", "replace")
-    found = capture.ddl.read_statement(text, "d", "mysql", lambda database: "utf8mb4")
     column = capture.description.ColumnDescription("a", "int", "int", True, None)
     known = capture.description.Description((column,))
-    made = [effect.make(lambda table: known) for effect in found.effects]
-    return [(effect.kind, effect.table) for effect in found.effects], made, found.is_empty
+    told = []
+    for flavor in ("mysql", "mariadb"):
+        found = capture.ddl.read_statement(text, "d", flavor, lambda database: "utf8mb4")
+        made = [effect.make(lambda table: known) for effect in found.effects]
+        told.append(([(one.kind, one.table) for one in found.effects], made, found.is_empty))
+    return told
 
 
 def _table_map(capture: Capture, data: bytes) -> Any:
@@ -193,12 +208,7 @@ class _Sink:
     """The decoder and what it has made so far."""
 
     def __init__(self, capture: Capture, options: Any, flavor: str = "mysql") -> None:
-        known = {
-            name: value
-            for name, value in options.items()
-            if not capture.settings.parse_settings({name: value})[1]
-        }
-        self._reading = Reading(capture, tables=("*.*",), options=known)
+        self._reading = Reading(capture, tables=("*.*",), options=options)
         self.start = self._reading.start(flavor, FILE)
         self._digest = hashlib.sha256()
         self._size = 0
