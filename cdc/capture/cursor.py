@@ -20,6 +20,7 @@ else:
     from cdc.capture.checksum import crc32
 
 # Declared, so that the compiled form compares numbers and looks nothing up per event.
+QUERY = cython.declare(cython.int, binlog.QUERY)
 ROTATE = cython.declare(cython.int, binlog.ROTATE)
 FORMAT_DESCRIPTION = cython.declare(cython.int, binlog.FORMAT_DESCRIPTION)
 HEARTBEAT = cython.declare(cython.int, binlog.HEARTBEAT)
@@ -28,6 +29,7 @@ GTID = cython.declare(cython.int, binlog.GTID)
 ANONYMOUS_GTID = cython.declare(cython.int, binlog.ANONYMOUS_GTID)
 GTID_TAGGED = cython.declare(cython.int, binlog.GTID_TAGGED)
 MARIADB_GTID = cython.declare(cython.int, binlog.MARIADB_GTID)
+QUERY_COMPRESSED = cython.declare(cython.int, binlog.MARIADB_QUERY_COMPRESSED)
 ARTIFICIAL_FLAG = cython.declare(cython.int, binlog.ARTIFICIAL_FLAG)
 HEADER_BYTES = cython.declare(cython.Py_ssize_t, binlog.HEADER_BYTES)
 CHECKSUM_BYTES = cython.declare(cython.Py_ssize_t, binlog.CHECKSUM_BYTES)
@@ -72,14 +74,25 @@ class Cursor:
             " mysqlbinlog --verify-binlog-checksum",
         )
 
-    def come_to(self, events: bytes, at: int) -> int:
-        """`step`, for callers that aren't compiled."""
+    def come_to_statement(self, events: bytes, at: int) -> int:
+        """Step over events to a ROTATE, a statement that isn't BEGIN, or the last one; where the
+        next one begins. For callers that aren't compiled."""
         data: cython.p_const_uchar
+        place: cython.Py_ssize_t = at
+        total: cython.Py_ssize_t = len(events)
         if cython.compiled:
             data = cython.cast(cython.p_const_uchar, PyBytes_AS_STRING(events))
         else:
             data = events
-        return self.step(events, data, at, len(events))
+        while place < total:
+            place = self.step(events, data, place, total)
+            if self.kind == QUERY:
+                text_at: cython.Py_ssize_t = self.body_end - 5
+                if text_at < self.body_at or events[text_at - 1 : self.body_end] != b"\0BEGIN":
+                    break
+            elif self.kind == ROTATE or self.kind == QUERY_COMPRESSED:
+                break
+        return place
 
     @cython.cfunc
     @cython.exceptval(-1)

@@ -130,7 +130,7 @@ class Walk:
         DecodeError with a place for bytes that no server would write."""
         cursor, at = self._cursor, 0
         while at < len(events):
-            at = cursor.come_to(events, at)
+            at = cursor.come_to_statement(events, at)
             here = self.here
             if here > until:
                 return
