@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final
 
-from cdc.capture.checkpoint import Flavor
 from cdc.capture.ddl_columns import ColumnDefinition, pass_references, read_column, read_default
+from cdc.capture.ddl_defaults import settled_default
 from cdc.capture.description import PRIMARY, ColumnDescription, Description, UniqueKey
+from cdc.capture.dialect import Dialect
 from cdc.capture.sql_tokens import NotUnderstood, Token, Tokens, split
 from cdc.capture.table_options import PARTITIONS, WITHOUT_EFFECT, pass_option
 
@@ -23,23 +24,23 @@ _KEY_WORDS: Final = (
 )  # fmt: skip
 
 
-def created(tokens: Tokens, flavor: Flavor, charset: str) -> Description:
+def created(tokens: Tokens, dialect: Dialect, charset: str) -> Description:
     """The table behind CREATE TABLE's name; `charset` is the database's, empty if not known."""
     body = tokens.group()
-    table = _Table(Description((), charset=charset), flavor)
+    table = _Table(Description((), charset=charset), dialect)
     table.read_options(tokens)
     for part in split(body):
         inside = Tokens(part)
         if not table.reads_key(inside):
-            table.add(read_column(inside, flavor, table.charset))
+            table.add(read_column(inside, dialect, table.charset))
         if not inside.is_end:
             raise NotUnderstood(f"{inside.next.text!r} isn't known here")
     return table.described()
 
 
-def altered(before: Description, actions: Tokens, flavor: Flavor) -> Description:
+def altered(before: Description, actions: Tokens, dialect: Dialect) -> Description:
     """The table after ALTER TABLE, from behind its name on."""
-    table = _Table(before, flavor)
+    table = _Table(before, dialect)
     while not actions.is_end:
         if actions.next.upper in PARTITIONS:
             break  # partitions come last, and no description holds them
@@ -62,8 +63,8 @@ def without_index(before: Description, name: str) -> Description:
 class _Table:
     """A description that is being changed."""
 
-    def __init__(self, before: Description, flavor: Flavor) -> None:
-        self._flavor = flavor
+    def __init__(self, before: Description, dialect: Dialect) -> None:
+        self._dialect = dialect
         self._columns = list(before.columns)
         self._keys = list(before.keys)
         self._old_keys = before.keys
@@ -227,14 +228,14 @@ class _Table:
         tokens.skip("COLUMN")
         may_exist = self._if_not_exists(tokens)
         if tokens.next.text != "(":
-            definition = read_column(tokens, self._flavor, self.charset)
+            definition = read_column(tokens, self._dialect, self.charset)
             if not (may_exist and self._find(definition.column.name) is not None):
                 self.add(definition)
             return
         for part in split(tokens.group()):
             inside = Tokens(part)
             if not self.reads_key(inside):
-                self.add(read_column(inside, self._flavor, self.charset))
+                self.add(read_column(inside, self._dialect, self.charset))
 
     def modify(self, tokens: Tokens) -> None:
         tokens.skip("COLUMN")
@@ -247,7 +248,7 @@ class _Table:
         self._redefine(tokens.name(), tokens)
 
     def _redefine(self, old: str | None, tokens: Tokens) -> None:
-        definition = read_column(tokens, self._flavor, self.charset)
+        definition = read_column(tokens, self._dialect, self.charset)
         column = definition.column
         at = self._index(old or column.name)
         old = self._columns[at].name
@@ -335,7 +336,9 @@ class _Table:
             extra = column.extra.replace("DEFAULT_GENERATED", "").strip()
             self._columns[at] = replace(column, default=None, extra=extra)
         elif tokens.skip("SET", "DEFAULT"):
-            default = read_default(tokens)
+            default = settled_default(
+                read_default(tokens), column.data_type, column.column_type, self._dialect
+            )
             extra = column.extra.replace("DEFAULT_GENERATED", "").strip()
             if default is not None and default.startswith("("):
                 extra = f"DEFAULT_GENERATED {extra}".strip()

@@ -230,7 +230,7 @@ class Binder:
         """DDL, perhaps: the tables to be bound anew after it, as `database.table`."""
         if self._is_plain:
             return []
-        statement, changes = self._knowledge.statement(said.ddl, said.database, at)
+        statement, changes = self._knowledge.statement(said.ddl, said.database, at, said.dialect)
         if self._settings.include_schema_changes and not said.is_published:
             self._publish(said, flavor, statement, changes)
         return [".".join(change.table) for change in changes]

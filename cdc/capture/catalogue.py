@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,12 @@ STATISTICS_KEYS = (
     "TABLE_SCHEMA", "TABLE_NAME", "NON_UNIQUE", "INDEX_NAME", "SEQ_IN_INDEX", "COLUMN_NAME",
     "SUB_PART", "NULLABLE",
 )  # fmt: skip
+_SHOWN_DEFAULT = re.compile(
+    r"^  `((?:[^`\n]|``)+)` (?:timestamp|binary|varbinary)\b[^'\n]*? DEFAULT "
+    r"('(?:[^'\\\n]|\\.|'')*'|0x[0-9A-F]+)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SHOWN_OTHERWISE = ("timestamp", "binary", "varbinary")
 TABLE_KEYS = ("TABLE_SCHEMA", "TABLE_NAME", "TABLE_COLLATION", "TABLE_COMMENT")
 
 
@@ -53,10 +60,11 @@ def read_tables(session: Session, names: Sequence[TableName]) -> dict[str, list[
     """`columns`, `statistics` and `tables` of these tables, as rows of information_schema."""
     has_srs = not session.is_mariadb and session.version >= (8,)
     column_keys = (*COLUMN_KEYS, SRS_KEY) if has_srs else COLUMN_KEYS
+    columns = list(
+        _described(session, names, "COLUMNS", column_keys, "TABLE_NAME, ORDINAL_POSITION")
+    )
     return {
-        "columns": list(
-            _described(session, names, "COLUMNS", column_keys, "TABLE_NAME, ORDINAL_POSITION")
-        ),
+        "columns": _with_whole_defaults(session, columns) if has_srs else columns,
         "statistics": _in_key_order(
             session,
             list(
@@ -73,6 +81,30 @@ def read_tables(session: Session, names: Sequence[TableName]) -> dict[str, list[
     }
 
 
+def _with_whole_defaults(session: Session, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Defaults that MySQL's view shows wrongly as SHOW CREATE TABLE shows them: a TIMESTAMP's is in
+    the time zone of who set it, not in our session's, and bytes end at the first zero."""
+    of_table: dict[TableName, dict[str, str]] = {}
+    for row in rows:
+        default, table = row["COLUMN_DEFAULT"], (row["TABLE_SCHEMA"], row["TABLE_NAME"])
+        if row["DATA_TYPE"].lower() in _SHOWN_OTHERWISE and (default or "")[:1].isdigit():
+            if table not in of_table:
+                of_table[table] = _shown_defaults(session, table)
+            row["COLUMN_DEFAULT"] = of_table[table].get(row["COLUMN_NAME"], default)
+    return rows
+
+
+def _shown_defaults(session: Session, table: TableName) -> dict[str, str]:
+    quoted = _quoted(table)
+    (row,) = session.rows(f"looking at {quoted}", f"SHOW CREATE TABLE {quoted}")
+    found = _SHOWN_DEFAULT.findall(str(row.get("Create Table", "")))
+    return {name.replace("``", "`"): default for name, default in found}
+
+
+def _quoted(table: TableName) -> str:
+    return ".".join("`" + part.replace("`", "``") + "`" for part in table)
+
+
 def _in_key_order(session: Session, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The keys of each table in its own order, which the view doesn't tell.
 
@@ -84,7 +116,7 @@ def _in_key_order(session: Session, rows: list[dict[str, Any]]) -> list[dict[str
     order: dict[tuple[str, str, str], int] = {}
     for table, names in unique.items():
         if len(names) > 1 and "PRIMARY" not in names:
-            quoted = ".".join("`" + part.replace("`", "``") + "`" for part in table)
+            quoted = _quoted(table)
             shown = session.rows(f"asking for the keys of {quoted}", f"SHOW INDEX FROM {quoted}")
             for place, row in enumerate(shown):
                 order.setdefault((*table, row["Key_name"]), place)

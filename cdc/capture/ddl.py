@@ -13,6 +13,7 @@ from typing import Final, Literal
 from cdc.capture.alter import altered, created, with_index, without_index
 from cdc.capture.checkpoint import Flavor
 from cdc.capture.description import Description
+from cdc.capture.dialect import Dialect
 from cdc.capture.sql_tokens import QUOTED, STRING, NotUnderstood, Token, Tokens, tokens_of
 
 TableName = tuple[str, str]
@@ -91,11 +92,16 @@ _OTHER_OBJECTS: Final = frozenset(
 )  # fmt: skip
 
 
-def read_statement(text: str, database: str, flavor: Flavor, charsets: Charsets) -> Statement:
-    """What the statement does; `database` is the session's, `charsets` the databases' own."""
+def read_statement(
+    text: str, database: str, dialect: Dialect | Flavor, charsets: Charsets
+) -> Statement:
+    """What the statement does; `database` is the session's, `charsets` the databases' own.
+
+    A flavor alone is a session with the usual settings."""
     if len(text) > TEXT_MAX:
         return Statement(unknown_names=frozenset())
-    stream = tokens_of(text)
+    dialect = Dialect(dialect) if isinstance(dialect, str) else dialect
+    stream = tokens_of(text, dialect)
     tokens = Tokens(stream)
     while tokens.skip(";") or tokens.skip("("):
         pass
@@ -109,7 +115,7 @@ def read_statement(text: str, database: str, flavor: Flavor, charsets: Charsets)
         if reader is None:
             raise NotUnderstood(word)
         tokens.take()
-        found = reader(tokens, database, flavor, charsets)
+        found = reader(tokens, database, dialect, charsets)
     except NotUnderstood:
         return Statement(unknown_names=frozenset() if _LOST in text else _names_in(stream))
     return _without_lost(found) if _LOST in text else found
@@ -143,7 +149,7 @@ def folded(table: TableName) -> TableName:
     return table[0].casefold(), table[1].casefold()
 
 
-def _create(tokens: Tokens, database: str, flavor: Flavor, charsets: Charsets) -> Statement:
+def _create(tokens: Tokens, database: str, dialect: Dialect, charsets: Charsets) -> Statement:
     is_replaced = tokens.skip("OR", "REPLACE")
     if tokens.skip("TEMPORARY"):
         return _NOTHING
@@ -151,7 +157,7 @@ def _create(tokens: Tokens, database: str, flavor: Flavor, charsets: Charsets) -
         tokens.skip("IF", "NOT", "EXISTS")
         return _database(tokens, tokens.name())
     if tokens.skip("TABLE"):
-        return _create_table(tokens, database, flavor, charsets, is_replaced)
+        return _create_table(tokens, database, dialect, charsets, is_replaced)
     is_unique = tokens.skip("UNIQUE")
     if is_unique or tokens.next.upper in ("INDEX", "FULLTEXT", "VECTOR") or _is_spatial(tokens):
         tokens.skip_any("FULLTEXT", "SPATIAL", "VECTOR")
@@ -167,7 +173,7 @@ def _is_spatial(tokens: Tokens) -> bool:
 
 
 def _create_table(
-    tokens: Tokens, database: str, flavor: Flavor, charsets: Charsets, is_replaced: bool
+    tokens: Tokens, database: str, dialect: Dialect, charsets: Charsets, is_replaced: bool
 ) -> Statement:
     keeps_existing = tokens.skip("IF", "NOT", "EXISTS")
     table = _table(tokens, database)
@@ -182,7 +188,7 @@ def _create_table(
 
     def make(known: Callable[[TableName], Description | None]) -> Description | None:
         tokens.at = rest
-        return created(tokens, flavor, charsets(table[0]))
+        return created(tokens, dialect, charsets(table[0]))
 
     return _one("CREATE", table, make, keeps_existing and not is_replaced)
 
@@ -202,7 +208,7 @@ def _create_index(tokens: Tokens, database: str, is_unique: bool) -> Statement:
     return _one("ALTER", table, _changing(table, lambda before: with_index(before, name, columns)))
 
 
-def _alter(tokens: Tokens, database: str, flavor: Flavor, charsets: Charsets) -> Statement:
+def _alter(tokens: Tokens, database: str, dialect: Dialect, charsets: Charsets) -> Statement:
     tokens.skip_any("ONLINE", "OFFLINE")
     tokens.skip("IGNORE")
     if tokens.skip_any("DATABASE", "SCHEMA"):
@@ -219,7 +225,7 @@ def _alter(tokens: Tokens, database: str, flavor: Flavor, charsets: Charsets) ->
 
     def change(before: Description) -> Description:
         tokens.at = rest
-        return altered(before, tokens, flavor)
+        return altered(before, tokens, dialect)
 
     make = _changing(table, change)
     if new_name is None:
@@ -240,7 +246,7 @@ def _new_name(tokens: Tokens, database: str) -> TableName | None:
     return found
 
 
-def _rename(tokens: Tokens, database: str, _: Flavor, __: Charsets) -> Statement:
+def _rename(tokens: Tokens, database: str, _: Dialect, __: Charsets) -> Statement:
     if not tokens.skip_any("TABLE", "TABLES"):
         return _other(tokens)
     tokens.skip("IF", "EXISTS")
@@ -261,7 +267,7 @@ def _rename(tokens: Tokens, database: str, _: Flavor, __: Charsets) -> Statement
             return Statement(tuple(effects))
 
 
-def _drop(tokens: Tokens, database: str, _: Flavor, __: Charsets) -> Statement:
+def _drop(tokens: Tokens, database: str, _: Dialect, __: Charsets) -> Statement:
     if tokens.skip("TEMPORARY"):
         return _NOTHING
     if tokens.skip_any("DATABASE", "SCHEMA"):

@@ -13,6 +13,7 @@ from cdc.capture.connection import Session
 from cdc.capture.cursor import Cursor
 from cdc.capture.ddl import Statement, folded, read_statement
 from cdc.capture.decisions import TableName, place_order
+from cdc.capture.dialect import dialect_of, version_of
 from cdc.capture.dump import Dump, Place
 from cdc.capture.facts import ServerFacts
 from cdc.capture.source_settings import ServerSettings
@@ -112,6 +113,7 @@ class Walk:
 
     def __init__(self, begin: tuple[str, int], flavor: Flavor) -> None:
         self._cursor, self._flavor = Cursor(), flavor
+        self._version = 0
         self._cursor.start(*begin, 0)
 
     @property
@@ -137,12 +139,14 @@ class Walk:
             if cursor.kind == binlog.ROTATE:
                 cursor.rotate(events[cursor.body_at : cursor.body_end])
             elif cursor.kind in _STATEMENTS:
-                text, database = self._text(events[cursor.body_at : cursor.body_end])
+                text, database, variables = self._text(events[cursor.body_at : cursor.body_end])
                 if not text.startswith(_NOT_DDL):
-                    yield here, self._statement(text, database)
+                    yield here, self._statement(text, database, variables)
+            elif cursor.kind == binlog.FORMAT_DESCRIPTION:
+                self._version = version_of(events[cursor.body_at : cursor.body_end])
 
-    def _text(self, body: bytes) -> tuple[bytes, bytes]:
-        """Statement and session's database of a QUERY event."""
+    def _text(self, body: bytes) -> tuple[bytes, bytes, bytes]:
+        """Statement, session's database and status variables of a QUERY event."""
         if self._cursor.kind == binlog.MARIADB_QUERY_COMPRESSED:
             try:
                 body = plain_query(body)
@@ -153,13 +157,14 @@ class Walk:
             database_at = _QUERY_HEAD.size + status_size
             text_at = database_at + database_size + 1
             if text_at <= len(body):
-                return body[text_at:], body[database_at : text_at - 1]
+                database = body[database_at : text_at - 1]
+                return body[text_at:], database, body[_QUERY_HEAD.size : database_at]
         raise self._cursor.damaged("a QUERY event is too short")
 
-    def _statement(self, text: bytes, database: bytes) -> Statement:
+    def _statement(self, text: bytes, database: bytes, variables: bytes) -> Statement:
         return read_statement(
             text.decode("utf-8", "replace"),
             database.decode("utf-8", "replace"),
-            self._flavor,
+            dialect_of(self._flavor, self._version, variables),
             lambda _: "",
         )

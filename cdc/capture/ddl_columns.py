@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Final
 
 from cdc.capture.checkpoint import Flavor
 from cdc.capture.data_types import DATA_TYPES
+from cdc.capture.ddl_defaults import settled_default
 from cdc.capture.description import ColumnDescription
+from cdc.capture.dialect import Dialect
 from cdc.capture.sql_tokens import STRING, NotUnderstood, Token, Tokens
 
 _SYNONYMS: Final = {
@@ -46,10 +47,10 @@ class ColumnDefinition:
     """The column in front of it; empty: first; None: where it is, or last."""
 
 
-def read_column(tokens: Tokens, flavor: Flavor, charset: str) -> ColumnDefinition:
+def read_column(tokens: Tokens, dialect: Dialect, charset: str) -> ColumnDefinition:
     """Name, type and attributes; `charset` is the table's. NotUnderstood for anything new."""
     name = tokens.name()
-    attributes = _Attributes(flavor)
+    attributes = _Attributes(dialect)
     attributes.read_type(tokens)
     while not tokens.is_end and tokens.next.text != ",":
         attributes.read_one(tokens)
@@ -59,8 +60,8 @@ def read_column(tokens: Tokens, flavor: Flavor, charset: str) -> ColumnDefinitio
 class _Attributes:
     """Collects what stands behind a column's name."""
 
-    def __init__(self, flavor: Flavor) -> None:
-        self._flavor = flavor
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect, self._flavor = dialect, dialect.flavor
         self._base, self._arguments = "", ""
         self._unsigned = self._zerofill = False
         self._nullable: bool | None = None
@@ -94,6 +95,8 @@ class _Attributes:
             return
         tokens.skip("PRECISION")
         base = _SYNONYMS.get(word, word.lower())
+        if word == "REAL" and self._dialect.has_short_reals:
+            base = "float"
         if tokens.skip_any("VARYING") and base == "char":
             base = "varchar"
         if base not in DATA_TYPES:
@@ -178,9 +181,7 @@ class _Attributes:
         column_type = f"{base}({arguments})" if arguments else base
         column_type += " unsigned" if self._unsigned or self._zerofill else ""
         column_type += " zerofill" if self._zerofill else ""
-        default = self._default
-        if base == "decimal" and default is not None:
-            default = _rounded(default, int(arguments.partition(",")[2]))
+        default = settled_default(self._default, base, column_type, self._dialect)
         column = ColumnDescription(
             name,
             base,
@@ -259,15 +260,6 @@ def _settled(base: str, arguments: Sequence[Token], flavor: Flavor) -> tuple[str
     return base, given
 
 
-def _rounded(default: str, scale: int) -> str:
-    """A DECIMAL's default with its digits, as the server rounds it."""
-    try:
-        number = Decimal(default.strip("'"))
-        return str(number.quantize(Decimal(1).scaleb(-scale), ROUND_HALF_UP))
-    except InvalidOperation:
-        return default
-
-
 def _size_class(size: int) -> int:
     return sum(size > limit for limit in (255, 65535, 16777215))
 
@@ -285,7 +277,7 @@ def read_default(tokens: Tokens) -> str | None:
         if token.text[0] in "bB":
             return f"b'{token.text[2:-1]}'"
         if token.text[0] in "xX":
-            raise NotUnderstood("a default in hexadecimal isn't known")
+            return f"0x{token.text[2:-1]}"
         quoted = token.value.replace("\\", "\\\\").replace("'", "''")
         return f"'{quoted}'"
     if token.upper == "NULL":

@@ -25,6 +25,7 @@ from cdc.capture import binlog, statements
 from cdc.capture.batch import EventBatch
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.compressed_events import plain_query, plain_rows
+from cdc.capture.dialect import dialect_of, version_of
 from cdc.capture.gtid import NUMBER_MAX
 from cdc.capture.gtid_event import tagged_gtid
 from cdc.capture.partial_update import ordinary_update
@@ -107,6 +108,7 @@ class Decoder:
     flavor: Any
     is_mysql: cython.bint
     server: Any
+    server_version: cython.int
     unpublishable: Any
     left: Any
 
@@ -130,6 +132,7 @@ class Decoder:
         self.changes = ChangeEvents(binder, settings, self.transaction, self.cursor)
         self.unpublishable = Unpublishable(accept, self.dropped)
         self.is_started = False
+        self.server_version = 0
         self.left = None
         self.tables = Tables(binder, self.changes, self.transaction, self.cursor)
 
@@ -302,6 +305,7 @@ class Decoder:
             self.cursor.server_seconds = self.now_seconds
         elif kind == FORMAT_DESCRIPTION:
             self.tables.forget_ids()
+            self.server_version = version_of(events[at:end])
         elif kind in (ROWS_QUERY, ANNOTATE_ROWS):
             if self.reads_statements:
                 self._statement_text(events, at if kind == ANNOTATE_ROWS else at + 1, end)
@@ -484,7 +488,7 @@ class Decoder:
         if kind == statements.XA:
             self._xa(text, uint(data, at, 4))
         else:
-            self._statement(kind, text, database)
+            self._statement(kind, text, database, events[at + 13 : database_at])
         return 0
 
     @cython.cfunc
@@ -495,7 +499,7 @@ class Decoder:
             self._open_anonymous()
         return 0
 
-    def _statement(self, kind: str, text: str, database: str) -> None:
+    def _statement(self, kind: str, text: str, database: str, variables: bytes) -> None:
         """COMMIT and the like, DDL, and DML that should have been rows."""
         if kind == statements.COMMIT:
             self._commit()
@@ -512,7 +516,7 @@ class Decoder:
             if kind == statements.TRUNCATE:
                 self._truncate(text, statements.truncated_table(text, database, self.flavor))
             else:
-                self._definition(text, database)
+                self._definition(text, database, variables)
             if not self.transaction.has_begun:
                 self._commit()
 
@@ -571,7 +575,7 @@ class Decoder:
         """A name in another charset than UTF-8 may be any."""
         return statements.LOST in database or self.binder.captures_database(database)
 
-    def _definition(self, text: str, database: str) -> None:
+    def _definition(self, text: str, database: str, variables: bytes) -> None:
         """DDL: what tables are from here on."""
         for changed in statements.tables_changed_in_bulk(text, database, self.flavor):
             if self.binder.captures(*changed):
@@ -589,6 +593,7 @@ class Decoder:
             file=self.cursor.file,
             position=self.cursor.event_position,
             is_published=transaction.is_resumed,
+            dialect=dialect_of(self.flavor, self.server_version, variables),
         )
         self.tables.defined(said)
 

@@ -8,21 +8,34 @@ from __future__ import annotations
 
 import re
 import struct
-from datetime import date, datetime, timedelta
+from calendar import monthrange
+from datetime import datetime, timedelta
 from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 from cdc.capture import opcodes
 from cdc.capture import shapes as t
+from cdc.capture.addresses import LOGICAL
 from cdc.capture.avro_out import Out, avro_string
 from cdc.capture.decimals import decimal_text, unscaled_bytes
 from cdc.capture.description import ColumnDescription
-from cdc.capture.types import AvroType, Form, escape_label
+from cdc.capture.types import AvroType, Form
 
 _EPOCH = datetime(1970, 1, 1)
 _DAY_MICROS = 86_400_000_000
+_LONG_MAX = (1 << 63) - 1
 _CONTEXT = Context(prec=100)
-_NOW = re.compile(r"(current_timestamp|now|localtime(stamp)?)\b", re.IGNORECASE)
+_NOW = re.compile(r"(current_timestamp|now|localtime(stamp)?)(\(\d?\))?", re.IGNORECASE)
+_DAY = re.compile(r"(\d{4})-(\d\d)-(\d\d)")
+_DAYS_MAX = 31
+NOW_SHOWN = "1970-01-01 00:00:00"
+"""What stands for the time of the moment."""
+_ESCAPE = re.compile(r"''|\\(.)", re.DOTALL)
+_ESCAPED = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
+_TEMPORAL = frozenset(
+    {opcodes.DATE, opcodes.DATETIME, opcodes.OLD_DATETIME, opcodes.TIMESTAMP,
+     opcodes.OLD_TIMESTAMP}
+)  # fmt: skip
 
 
 def default_of(column: t.Column, described: ColumnDescription, form: Form) -> Any:
@@ -30,12 +43,15 @@ def default_of(column: t.Column, described: ColumnDescription, form: Form) -> An
     text = literal_of(described)
     if text is None:
         return None
-    if _NOW.match(text):
-        is_stamp = form.kind in (opcodes.TIMESTAMP, opcodes.OLD_TIMESTAMP)
-        return "1970-01-01T00:00:00Z" if is_stamp and not column.nullable else None
-    if "DEFAULT_GENERATED" in described.extra:  # an expression
+    if is_now(described):
+        text = NOW_SHOWN
+    elif "DEFAULT_GENERATED" in described.extra:  # an expression
         return None
     try:
+        if form.kind in (opcodes.BYTES, opcodes.COMPRESSED_BYTES):
+            return _bytes(described, form, text)
+        if form.kind in _TEMPORAL:
+            return _date(column, form, text)
         return _convert(column, form, text)
     except (ValueError, InvalidOperation, OverflowError):
         return None
@@ -47,14 +63,68 @@ def literal_of(described: ColumnDescription) -> str | None:
     if text is None or text.upper() == "NULL":
         return None
     if len(text) > 1 and text[0] == text[-1] == "'":
-        return text[1:-1].replace("''", "'").replace("\\'", "'").replace("\\\\", "\\")
+        return _ESCAPE.sub(_unescaped, text[1:-1])
     return text
+
+
+def is_now(described: ColumnDescription) -> bool:
+    """Whether the default is the time of the moment."""
+    return _NOW.fullmatch(described.default or "") is not None
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    return "'" if found[1] is None else _ESCAPED.get(found[1], found[1])
+
+
+def _bytes(described: ColumnDescription, form: Form, text: str) -> str:
+    """Bytes as text, in Avro's JSON form or in that of `binary.handling.mode`."""
+    if described.data_type in LOGICAL:
+        return text
+    if described.default == text and text[:2].lower() in ("0x", "x'"):  # MySQL's, MariaDB 11's
+        digits = text[2:].rstrip("'")
+        raw = bytes.fromhex(digits.rjust(len(digits) + len(digits) % 2, "0"))
+    else:
+        raw = text.encode()
+    raw = raw.ljust(form.a, b"\0")  # as BINARY is kept
+    return (form.table(raw) if form.table else raw).decode("latin-1")
+
+
+def _date(column: t.Column, form: Form, text: str) -> Any:
+    """A date that isn't one, such as 0000-00-00, is the epoch where null can't be."""
+    moment = _in_calendar(text)
+    if moment is None:
+        if column.nullable:
+            return None
+        moment = _EPOCH
+    if form.kind in (opcodes.TIMESTAMP, opcodes.OLD_TIMESTAMP):
+        if moment == _EPOCH:
+            return None if column.nullable else "1970-01-01T00:00:00Z"
+        size = 20 + column.precision if column.precision else 19
+        return f"{moment.isoformat(timespec='microseconds')[:size]}Z"
+    if form.kind != opcodes.DATE:
+        return _moment(moment, form.b)
+    day = moment.date()
+    return f"{day}Z" if form.b == opcodes.ISO else (day - _EPOCH.date()).days
+
+
+def _in_calendar(text: str) -> datetime | None:
+    """The moment; of a day that its month doesn't have, on the month's last one."""
+    found = _DAY.match(text)
+    if not found:
+        return None
+    year, month, day = map(int, found.groups())
+    try:
+        day = min(day, monthrange(year, month)[1]) if day <= _DAYS_MAX else day
+        moment = datetime.fromisoformat(f"{year:04}-{month:02}-{day:02}{text[found.end() :]}")
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=None)
 
 
 def _convert(column: t.Column, form: Form, text: str) -> Any:
     kind = form.kind
     if kind in (opcodes.SIGNED, opcodes.UNSIGNED, opcodes.YEAR):
-        return int(Decimal(text))
+        return min(int(Decimal(text)), _LONG_MAX)
     if kind in (opcodes.COPY, opcodes.FLOAT_AS_DOUBLE, opcodes.DECIMAL_DOUBLE):
         return float(text)
     if kind in (opcodes.DECIMAL, opcodes.DECIMAL_TEXT, opcodes.BIG_UNSIGNED):
@@ -66,19 +136,8 @@ def _convert(column: t.Column, form: Form, text: str) -> Any:
         return _bits(text) == 1
     if kind == opcodes.BITS:
         return _bits(text).to_bytes(form.size, "little").decode("latin-1")
-    if kind in (opcodes.UTF8, opcodes.TEXT):
-        return text
-    if kind == opcodes.ENUM:
-        return escape_label(text)
-    if kind == opcodes.SET:
-        return text
-    if kind == opcodes.DATE:
-        day = date.fromisoformat(text[:10])
-        return f"{day}Z" if form.b == opcodes.ISO else (day - _EPOCH.date()).days
-    if kind in (opcodes.DATETIME, opcodes.OLD_DATETIME):
-        return _moment(datetime.fromisoformat(text), form.b)
-    if kind in (opcodes.TIMESTAMP, opcodes.OLD_TIMESTAMP):
-        return datetime.fromisoformat(text).isoformat() + "Z"
+    if kind in (opcodes.UTF8, opcodes.TEXT, opcodes.ENUM, opcodes.SET):
+        return text  # a label's commas, too, stand as they are, unlike a value's
     if kind in (opcodes.TIME, opcodes.OLD_TIME):
         return _time(text, form.b)
     return None
@@ -121,6 +180,7 @@ def _bits(text: str) -> int:
 
 def _time(text: str, unit: int) -> Any:
     """A TIME as `moments.put_time` writes it; None for one that isn't a time of day but must be."""
+    text = text.removeprefix(f"{_EPOCH.date()} ")
     sign = -1 if text.startswith("-") else 1
     hours, minutes, seconds = text.lstrip("-").split(":")
     micros = int(Decimal(seconds) * 1_000_000)

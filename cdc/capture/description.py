@@ -16,10 +16,15 @@ from cdc.capture.shapes import Column, Shape
 
 PRIMARY = "PRIMARY"
 
-_EXPRESSION = re.compile(r"(?!current_timestamp\b|now\b)\w+\(|\(", re.IGNORECASE)
+_EXPRESSION = re.compile(
+    r"(?!current_timestamp\b|now\b)\w+\(|\(|`|(?:current_timestamp|now)(?:\(\d?\))?\s+\S",
+    re.IGNORECASE,
+)
 """A default of MariaDB that is neither a literal nor the time of the moment."""
 
 _INTEGERS = frozenset({"tinyint", "smallint", "mediumint", "int", "bigint"})
+_WORDS = frozenset({"char", "varchar", "enum", "set"})
+"""Data types whose defaults may look like a default's keyword, or have quotes of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +148,20 @@ def _table(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _column(row: Mapping[str, Any]) -> ColumnDescription:
-    extra = row["EXTRA"] or ""
+    extra, default = row["EXTRA"] or "", row["COLUMN_DEFAULT"]
+    if "SRS_ID" in row:
+        # MySQL writes texts without quotes, and marks what isn't one.
+        if row["DATA_TYPE"].lower() in _WORDS and default and "DEFAULT_GENERATED" not in extra:
+            default = "'" + default.replace("\\", "\\\\").replace("'", "''") + "'"
     # MariaDB writes literals in quotes and expressions as they are, and doesn't mark these.
-    if "SRS_ID" not in row and _EXPRESSION.match(row["COLUMN_DEFAULT"] or ""):
+    elif _EXPRESSION.match(default or ""):
         extra = f"DEFAULT_GENERATED {extra}".rstrip()
     return ColumnDescription(
         name=row["COLUMN_NAME"],
         data_type=row["DATA_TYPE"].lower(),
         column_type=row["COLUMN_TYPE"],
         nullable=row["IS_NULLABLE"] == "YES",
-        default=row["COLUMN_DEFAULT"],
+        default=default,
         extra=extra,
         comment=row["COLUMN_COMMENT"] or "",
         charset=row.get("CHARACTER_SET_NAME") or "",

@@ -14,6 +14,7 @@ from cdc.capture.checkpoint import Checkpoint, Flavor
 from cdc.capture.ddl import Statement, folded, read_statement
 from cdc.capture.decisions import Decision, Decisions, TableName, Why, place_order
 from cdc.capture.description import Description
+from cdc.capture.dialect import Dialect
 from cdc.capture.shapes import Shape
 from cdc.model import Record
 
@@ -188,11 +189,13 @@ class Knowledge:
         if found.again_after is not None:
             self._again[table] = found.again_after
 
-    def statement(self, text: str, database: str, place: Place) -> tuple[Statement, list[Change]]:
+    def statement(
+        self, text: str, database: str, place: Place, dialect: Dialect | None = None
+    ) -> tuple[Statement, list[Change]]:
         """A statement passed by: what it does, and what that makes of the tables tracked.
 
         All tables of the changes are to be bound anew."""
-        statement = read_statement(text, database, self._flavor, self._charset_of)
+        statement = read_statement(text, database, dialect or self._flavor, self._charset_of)
         if statement.charset_of_database is not None:
             self._keep_charset(*statement.charset_of_database, place)
         if statement.dropped_database is not None or statement.unknown_names is not None:

@@ -9,15 +9,14 @@ from typing import Any, Final
 
 from cdc.capture.checkpoint import Flavor
 from cdc.capture.data_types import DATA_TYPES, JDBC_OTHER
-from cdc.capture.defaults import literal_of
+from cdc.capture.defaults import NOW_SHOWN, is_now, literal_of
 from cdc.capture.description import ColumnDescription, Description
+from cdc.capture.dialect import Dialect
 from cdc.capture.envelope import optional, source_schema
 from cdc.capture.knowledge import Change
 from cdc.capture.sql_tokens import STRING, tokens_of
 
 _ARGUMENTS: Final = re.compile(r"\((\d+)(?:,(\d+))?\)")
-_NOW: Final = re.compile(r"(current_timestamp|now|localtime(stamp)?)\b", re.IGNORECASE)
-_ZERO_TIME: Final = "1970-01-01 00:00:00"
 _SCHEMA: Final = "io.debezium.connector.schema"
 
 
@@ -37,6 +36,8 @@ class Said:
     position: int
     is_published: bool = False
     """Before a restart in the middle of its transaction."""
+    dialect: Dialect | None = None
+    """How the text is to be read; None: as in a session with the usual settings."""
 
 
 def _record(namespace: str, name: str, fields: list[dict[str, Any]]) -> dict[str, Any]:
@@ -224,8 +225,8 @@ def _column(column: ColumnDescription, position: int, with_comments: bool) -> di
 
 def _default(column: ColumnDescription) -> str | None:
     text = literal_of(column)
-    if text is None or text.startswith("("):
+    if text is None:
         return None
-    if _NOW.match(text):
-        return _ZERO_TIME
+    if is_now(column):
+        return NOW_SHOWN
     return None if "DEFAULT_GENERATED" in column.extra else text

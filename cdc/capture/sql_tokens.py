@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from cdc.capture.checkpoint import Flavor
+from cdc.capture.dialect import Dialect
 
 WORD: Final = "word"
 QUOTED: Final = "quoted"
@@ -15,18 +16,36 @@ STRING: Final = "string"
 NUMBER: Final = "number"
 SIGN: Final = "sign"
 
-# What has no end goes to the text's, and nothing is tried twice (`*+`): a hostile statement takes
-# no longer than another.
-_TOKEN = re.compile(
-    r"(?P<space>\s+|--(?=\s)[^\n]*|\#[^\n]*|/\*M?!\d*|/\*(?!M?!).*?(?:\*/|\Z)|\*/)"
-    r"|(?P<quoted>`(?:[^`]|``)*+(?:`|\Z))"
-    r"|(?P<string>(?:[nN]|[xXbB]|_[A-Za-z0-9]+\s*)?"
-    r"(?:'(?:[^'\\]|\\(?:.|\Z)|'')*+(?:'|\Z)|\"(?:[^\"\\]|\\(?:.|\Z)|\"\")*+(?:\"|\Z)))"
-    r"|(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?(?![\w$])|\.\d+(?:[eE][+-]?\d+)?(?![\w$]))"
-    r"|(?P<word>[\w$@\ufffd]+)"
-    r"|(?P<sign>.)",
-    re.DOTALL,
-)
+
+def _pattern(text: str, quoted: str) -> re.Pattern[str]:
+    """Tokens, where strings between single and double quotes have these characters."""
+    # What has no end goes to the text's, and nothing is tried twice (`*+`): a hostile statement
+    # takes no longer than another.
+    return re.compile(
+        r"(?P<space>\s+|--(?=\s)[^\n]*|\#[^\n]*|(?P<opening>/\*M?!\d*)"
+        r"|/\*(?!M?!).*?(?:\*/|\Z)|\*/)"
+        r"|(?P<quoted>`(?:[^`]|``)*+(?:`|\Z))"
+        r"|(?P<string>(?:[nN]|[xXbB]|_[A-Za-z0-9]+\s*)?"
+        rf"(?:'(?:{text}|'')*+(?:'|\Z)|\"(?:{quoted}|\"\")*+(?:\"|\Z)))"
+        r"|(?P<number>\d+(?:\.\d*)?(?:[eE][+-]?\d+)?(?![\w$])|\.\d+(?:[eE][+-]?\d+)?(?![\w$]))"
+        r"|(?P<word>[\w$@\ufffd]+)"
+        r"|(?P<sign>.)",
+        re.DOTALL,
+    )
+
+
+_ESCAPED_TEXT: Final = (r"[^'\\]|\\(?:.|\Z)", r"[^\"\\]|\\(?:.|\Z)")
+_PLAIN_TEXT: Final = ("[^']", r"[^\"]")
+# By whether strings have escapes, and double quotes hold names.
+_TOKENS: Final = {
+    (True, False): _pattern(*_ESCAPED_TEXT),
+    (True, True): _pattern(_ESCAPED_TEXT[0], _PLAIN_TEXT[1]),
+    (False, False): _pattern(*_PLAIN_TEXT),
+    (False, True): _pattern(*_PLAIN_TEXT),
+}
+_TOKEN: Final = _TOKENS[True, False]
+_USUAL: Final = Dialect("mariadb")
+"""Strings have escapes, and all executable comments count."""
 _PREFIX = re.compile(r"\A(?:_[A-Za-z0-9]+\s*|[nNxXbB])(?=['\"])")
 _ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPED = {"0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z": "\x1a"}
@@ -63,15 +82,44 @@ class Token(NamedTuple):
         return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), text)
 
 
-def tokens_of(text: str) -> Sequence[Token]:
-    """The tokens of a statement, comments left out; executable comments count as text."""
-    found = []
-    for match in _TOKEN.finditer(text):
-        kind = match.lastgroup
-        assert kind
-        if kind != "space":
-            found.append(Token(kind, match.group()))
+def tokens_of(text: str, dialect: Dialect = _USUAL) -> Sequence[Token]:
+    """The tokens of a statement, comments left out; those that the server runs count as text.
+
+    Names and strings come out in one notation, whatever the session's."""
+    pattern = _TOKENS[dialect.has_escapes, dialect.has_quoted_names]
+    found: list[Token] = []
+    at = 0
+    while match := pattern.match(text, at):
+        at = match.end()
+        if match["space"] is None:
+            kind = match.lastgroup
+            assert kind
+            found.append(_in_usual_notation(Token(kind, match.group()), dialect))
+        elif match["opening"] is not None and not dialect.runs(match["opening"]):
+            at = _behind_comment(text, at)
     return found
+
+
+def _in_usual_notation(token: Token, dialect: Dialect) -> Token:
+    if token.kind != STRING:
+        return token
+    if token.text[0] == '"' and dialect.has_quoted_names:
+        name = token.text[1:-1].replace('""', '"').replace("`", "``")
+        return Token(QUOTED, f"`{name}`")
+    if not dialect.has_escapes:
+        return Token(STRING, token.text.replace("\\", "\\\\"))
+    return token
+
+
+def _behind_comment(text: str, at: int) -> int:
+    """The end of a comment that isn't run; others may stand in it."""
+    while True:
+        end = text.find("*/", at)
+        if end < 0:
+            return len(text)
+        if text.find("/*", at, end) < 0:
+            return end + 2
+        at = end + 2
 
 
 def tokens_in(text: str, flavor: Flavor) -> Iterator[Token]:

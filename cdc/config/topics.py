@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Annotated
 
@@ -75,6 +76,10 @@ class TopicsSection(Section):
     def event_topic(self, name: str) -> TopicSpec:
         """How the event topic of this name is created."""
         return self._spec(name, self.events)
+
+    def schema_topic(self, name: str) -> TopicSpec:
+        """How the topic of schema changes is created: in one order, and nothing is replaced."""
+        return replace(self.change_topic(name), partitions=1, compacted=False)
 
     def internal_topic(self, name: str) -> TopicSpec:
         """How a topic is created that the connector keeps its own knowledge in."""

@@ -14,6 +14,7 @@ from typing import Any
 
 from cdc.capture import binlog, statements
 from cdc.capture.checkpoint import Checkpoint
+from cdc.capture.dialect import dialect_of
 from cdc.capture.executed import Executed
 from cdc.capture.knowledge import Place
 from cdc.capture.lineage import POSITION_MAX
@@ -197,6 +198,7 @@ class Changes:
             file=event.file,
             position=event.begin,
             is_published=self._is_resumed,
+            dialect=dialect_of(self._flavor, 0, statement.variables),
         )
         self.tables.defined(said, self._flavor, self._where())
         yield from map(Beside, self.tables.records())

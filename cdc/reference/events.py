@@ -123,10 +123,12 @@ class Statement:
     thread: int
     database: str
     text: str
+    variables: bytes
+    """The status variables: what of the session the text rests on."""
 
 
 def statement_in(body: bytes) -> Statement:
-    """A QUERY event's body; its status variables are stepped over."""
+    """A QUERY event's body."""
     thread, _, database_bytes, _, status_bytes = struct.unpack_from("<IIBHH", body)
     database_at = 13 + status_bytes
     text_at = database_at + database_bytes + 1
@@ -134,6 +136,7 @@ def statement_in(body: bytes) -> Statement:
         thread,
         body[database_at : text_at - 1].decode("utf-8", "replace"),
         body[text_at:].decode("utf-8", "replace"),
+        body[13:database_at],
     )
 
 

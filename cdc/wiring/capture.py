@@ -86,7 +86,9 @@ def announcer(config: ConnectorConfig, log: Log, registry: Registry) -> Any:
     def announce(
         topic: str, key_schema: dict[str, Any] | None, value_schema: dict[str, Any]
     ) -> tuple[int, int]:
-        create_topics(log, config.topics.change_topic(topic))
+        is_schema_changes = topic == config.connector
+        make = config.topics.schema_topic if is_schema_changes else config.topics.change_topic
+        create_topics(log, make(topic))
         key_id = key_schema_id(registry, f"{topic}-key", key_schema) if key_schema else 0
         return key_id, registry.register(f"{topic}-value", value_schema)
 

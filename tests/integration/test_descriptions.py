@@ -65,7 +65,9 @@ class Capturing:
 
     database: FreshDatabase
     connector: str = "shop"
-    events: ChangeEventSettings = field(default_factory=ChangeEventSettings)
+    events: ChangeEventSettings = field(
+        default_factory=lambda: ChangeEventSettings(include_schema_changes=False)
+    )
     registry: MemoryRegistry = field(default_factory=MemoryRegistry)
     records: list[Record] = field(default_factory=list)
     ahead_bytes_max: int = AHEAD_BYTES_MAX
@@ -161,7 +163,7 @@ class Capturing:
     def changes(self) -> list[Change]:
         found = []
         for record in self.records:
-            if record.value is None or record.topic == KEPT:
+            if record.value is None or record.topic in (KEPT, self.connector):
                 continue
             schema = self._schema(record.value)
             event = fastavro.schemaless_reader(

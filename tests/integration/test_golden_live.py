@@ -129,7 +129,7 @@ def recorded_changes(golden: Golden) -> dict[Any, list[Any]]:
 def captured_changes(capturing: Capturing) -> dict[Any, list[Any]]:
     found: dict[Any, list[Any]] = {}
     for record in capturing.records:
-        if record.topic == KEPT or record.topic.endswith(".transaction"):
+        if record.topic in (KEPT, capturing.connector) or record.topic.endswith(".transaction"):
             continue
         key_schema = schema_of(capturing, record.key)
         value_schema = schema_of(capturing, record.value)

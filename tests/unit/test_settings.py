@@ -174,3 +174,27 @@ def test_every_deviation_from_debezium_is_documented_as_it_stands_in_the_code() 
     text = DOCS.read_text()
     for one in DEVIATIONS:
         assert f"| {one.name} | {one.theirs} | {one.ours} | {one.why} |" in text
+
+
+DEBEZIUMS = {
+    "skipped.operations": "t",
+    "extended.headers.enabled": True,
+    "schema.name.adjustment.mode": "none",
+    "field.name.adjustment.mode": "none",
+    "invalid_text": "replace",
+    "include.schema.changes": True,
+}
+"""Debezium 3.6.1's defaults where ours differ."""
+
+
+def test_no_option_has_another_default_without_a_deviation_that_says_so() -> None:
+    theirs = parsed(DEBEZIUMS)
+    differing = [one for one in ChangeEventSettings.__slots__
+                 if getattr(theirs, one) != getattr(parsed({}), one)]  # fmt: skip
+    assert len(differing) == len(DEBEZIUMS)
+    listed = " ".join(f"{one.theirs} {one.ours}" for one in DEVIATIONS)
+    for option in DEBEZIUMS:
+        assert option in listed
+    described = {line.split("`")[1] for line in DOCS.read_text().splitlines()
+                 if line.startswith("| `") and "Debezium: `" in line}  # fmt: skip
+    assert described <= DEBEZIUMS.keys() | {"field.name.adjustment.mode"}
