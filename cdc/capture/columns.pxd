@@ -15,7 +15,7 @@ cdef class ColumnPlan:
     cdef readonly int key_slot
     cdef readonly bytes null_value
     cdef readonly bytes fallback
-    cdef readonly bytes placeholder
+    cdef readonly bytes absent
     cdef readonly bint fails_on_substitution
     cdef readonly bint replaces_text
     cdef public long long substitutions

@@ -32,7 +32,7 @@ class ColumnPlan:
         key_slot: int = -1,
         null_value: bytes | None = None,
         fallback: bytes | None = None,
-        placeholder: bytes | None = None,
+        absent: bytes | None = None,
         fails_on_substitution: bool = False,
         replaces_text: bool = False,
     ) -> None:
@@ -52,8 +52,8 @@ class ColumnPlan:
         """The default, branch and all, that is written for null (`replace.null.with.default`)."""
         self.fallback = form.fallback if fallback is None else fallback
         """What is written in a NOT NULL column for a value that the format can't hold."""
-        self.placeholder = placeholder
-        """Written where a row image leaves the column out (`binlog_row_image=NOBLOB`)."""
+        self.absent = absent
+        """Written, branch and all, where a row image leaves the column out; None: it must not."""
         self.fails_on_substitution = fails_on_substitution
         self.replaces_text = replaces_text
         self.substitutions = 0

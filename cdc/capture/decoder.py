@@ -668,6 +668,9 @@ class Decoder:
             raise self._damaged("a rows event stands outside a transaction")
         if bound.captured:
             changes.source(bound, self._time_micros())
+            if not (plan.is_whole(data, before_present) and plan.is_whole(data, after_present)):
+                absent = plan.left_out(data, before_present) + plan.left_out(data, after_present)
+                self.unpublishable.left_out(bound.name, absent)
         if at == end:
             raise self._empty_row(bound.name)
         while at < end:

@@ -20,8 +20,8 @@ from cdc.capture.source_types import SourceType, source_type
 from cdc.capture.types import AvroType, Form, form_of
 from cdc.errors import DecodeError
 
-_BULKY = frozenset({opcodes.UTF8, opcodes.TEXT, opcodes.BYTES, opcodes.JSON})
-"""What a row image without blobs may leave out (`binlog_row_image=NOBLOB`)."""
+_BLOBS = frozenset({t.TINY_BLOB, t.BLOB, t.MEDIUM_BLOB, t.LONG_BLOB, t.BLOB_COMPRESSED})
+"""What `binlog_row_image=NOBLOB` may leave out; neither JSON nor GEOMETRY nor VECTOR is."""
 _TEXT = frozenset({opcodes.UTF8, opcodes.TEXT, opcodes.COMPRESSED_TEXT, opcodes.ENUM, opcodes.SET})
 """What Debezium masks: character columns, ENUM and SET among them."""
 _RAW = frozenset({opcodes.BYTES, opcodes.COMPRESSED_BYTES})
@@ -56,18 +56,26 @@ class _Column:
         form, nullable, settings = self.form, self.column.nullable, self.settings
         encoded = None if default is None else encode_default(form.avro, default)
         shows_default = nullable and settings.replace_null_with_default
+        null_branch = -1 if not nullable else 0 if default is None else 1
         return ColumnPlan(
             self.table,
             self.column.name,
             form,
-            null_branch=-1 if not nullable else 0 if default is None else 1,
+            null_branch=null_branch,
             key_slot=key_slot,
             null_value=b"\x00" + encoded if encoded is not None and shows_default else None,
             fallback=encoded,
-            placeholder=_placeholder(form, settings),
+            absent=self._absent(null_branch),
             fails_on_substitution=settings.on_substitution == "fail",
             replaces_text=settings.invalid_text == "replace",
         )
+
+    def _absent(self, null_branch: int) -> bytes | None:
+        """What stands for a value that NOBLOB leaves out; None: nothing can."""
+        if self.column.type not in _BLOBS or self.key_slot >= 0:
+            return None
+        branch = b"" if null_branch < 0 else bytes([2 - 2 * null_branch])
+        return branch + avro_string(self.settings.unavailable_value_placeholder)
 
 
 def plan_column(
@@ -108,12 +116,6 @@ def plan_column(
     else:
         plan = known.plan(default, key_slot=key_slot)
     return PlannedColumn(field, plan, is_in_value=True)
-
-
-def _placeholder(form: Form, settings: ChangeEventSettings) -> bytes | None:
-    if form.kind not in _BULKY:
-        return None
-    return avro_string(settings.unavailable_value_placeholder)
 
 
 def _base(avro: AvroType) -> str:

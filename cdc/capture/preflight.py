@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cdc.capture.catalogue import list_tables, table_facts
@@ -60,8 +61,8 @@ def inspect_server(facts: ServerFacts, accept: Collection[str]) -> Iterator[Find
         )
     if facts.binlog_format != "ROW":
         yield _setting(facts, "binlog_format", facts.binlog_format, "ROW")
-    if facts.row_image != "FULL" and "row_image_not_full" not in accept:
-        yield _setting(facts, "binlog_row_image", facts.row_image, "FULL", "row_image_not_full")
+    if facts.row_image != "FULL":
+        yield from _inspect_row_image(facts, is_accepted="row_image_not_full" in accept)
     if facts.row_metadata != "FULL" and "row_metadata_not_full" not in accept:
         if facts.row_metadata:
             name = "binlog_row_metadata"
@@ -91,6 +92,16 @@ def inspect_server(facts: ServerFacts, accept: Collection[str]) -> Iterator[Find
             " stands longer loses its place",
             _fix(facts, "binlog_expire_logs_seconds", "604800"),
         )
+
+
+def _inspect_row_image(facts: ServerFacts, *, is_accepted: bool) -> Iterator[Finding]:
+    """Only what NOBLOB leaves out can be accepted: placeholders say that it is not there."""
+    if facts.row_image == "NOBLOB":
+        if not is_accepted:
+            yield _setting(facts, "binlog_row_image", "NOBLOB", "FULL", "row_image_not_full")
+        return
+    finding = _setting(facts, "binlog_row_image", facts.row_image, "FULL")
+    yield replace(finding, severity="warning") if is_accepted else finding
 
 
 def _setting(

@@ -21,4 +21,6 @@ cdef class RowPlan:
     cdef Py_ssize_t skip(
         self, const unsigned char *data, Py_ssize_t at, Py_ssize_t end,
         const unsigned char *present, Py_ssize_t present_at) except? -1
+    cdef bint is_whole(self, const unsigned char *present, Py_ssize_t present_at) noexcept
+    cdef list left_out(self, const unsigned char *present, Py_ssize_t present_at)
     cdef int key(self, Out values, Out out) except? -1

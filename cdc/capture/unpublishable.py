@@ -5,13 +5,23 @@ Never passed in silence (invariant 2). What `source.accept` names is counted as 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from typing import Protocol
 
 from cdc.capture import binlog
 from cdc.errors import DecodeError
+from cdc.findings import listed
 
 STATEMENT_SHOWN_MAX = 100
 """Characters of a statement in a message."""
+
+
+class AbsentColumn(Protocol):
+    """A column that row images leave out, though their change events show it."""
+
+    name: str
+    absent: bytes | None
+    """What can stand for it; None: nothing."""
 
 
 class Unpublishable:
@@ -26,6 +36,22 @@ class Unpublishable:
                 message, hint=f"{hint}; to go on without these changes: source.accept: [{name}]"
             )
         self._dropped[table, f"{name} is in source.accept"] += 1
+
+    def left_out(self, table: str, columns: Sequence[AbsentColumn]) -> None:
+        """Row images of a session with a `binlog_row_image` other than FULL."""
+        is_accepted = "row_image_not_full" in self._accept
+        lost = [one for one in columns if one.absent is None or not is_accepted]
+        if not lost:
+            return
+        names = list(dict.fromkeys(one.name for one in lost))
+        hint = (
+            "a session wrote it with binlog_row_image other than FULL; set it to FULL everywhere,"
+            " then begin after this place and compare the table"
+        )
+        if all(one.absent is not None for one in lost):
+            hint += "; to go on with placeholders for them: source.accept: [row_image_not_full]"
+        word = "column" if len(names) == 1 else "columns"
+        raise DecodeError(f"a row of {table} comes without its {word} {listed(names)}", hint=hint)
 
     def rows_as_text(self, text: str, database: str, place: str) -> None:
         """A session with a `binlog_format` other than ROW changed rows."""

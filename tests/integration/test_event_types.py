@@ -575,6 +575,10 @@ def test_triggers_and_updates_of_several_tables_come_in_the_order_of_the_binlog(
 # Row images
 
 
+LEFT_OUT = ("row_image_not_full",)
+GONE = "__debezium_unavailable_value"
+
+
 @pytest.mark.parametrize("kind", ["mysql", "mariadb"])
 def test_values_that_a_noblob_image_leaves_out_say_so(
     capture: Capture, request: pytest.FixtureRequest, kind: str
@@ -588,28 +592,85 @@ def test_values_that_a_noblob_image_leaves_out_say_so(
             "update t set n = 2",
             "update t set v = 'other'",
         )
-        reading, output = written.decoded(capture, "t")
+        reading, output = written.decoded(capture, "t", accept=LEFT_OUT)
         afters = [reading.decoded(record.value)["after"] for record in output.records]
-        gone = "__debezium_unavailable_value"
         assert afters == [
             {"id": 1, "n": 1, "v": "text", "b": b"blob"},
-            {"id": 1, "n": 2, "v": gone, "b": gone.encode()},
-            {"id": 1, "n": 2, "v": "other", "b": gone.encode()},
+            {"id": 1, "n": 2, "v": GONE, "b": GONE.encode()},
+            {"id": 1, "n": 2, "v": "other", "b": GONE.encode()},
         ]
+        names = rf"a row of {database.name}\.t comes without its columns v, b \(at \S+:\d+\)"
+        with pytest.raises(DecodeError, match=names) as refused:
+            written.decoded(capture, "t")
+        assert "source.accept: [row_image_not_full]" in refused.value.hint
+        reading, output = written.decoded(
+            capture, "t", options={"column.exclude.list": r".*\.t\.(v|b)"}
+        )
+        afters = [reading.decoded(record.value)["after"] for record in output.records]
+        assert afters == [{"id": 1, "n": 1}, {"id": 1, "n": 2}, {"id": 1, "n": 2}]
 
 
-@pytest.mark.parametrize("kind", ["mysql", "mariadb"])
-def test_a_minimal_row_image_without_what_is_needed_stops(
+LARGE = {
+    "mysql": "j json, v vector(2)",
+    "mariadb": "z blob compressed, y text compressed character set latin1",
+}
+
+
+@pytest.mark.parametrize("kind", LARGE)
+def test_a_noblob_image_leaves_out_every_blob_and_text_and_no_other_type(
     capture: Capture, request: pytest.FixtureRequest, kind: str
 ) -> None:
     with fresh_database(request.getfixturevalue(f"{kind}_server")) as database:
-        database.execute("create table t (id int primary key, n int not null)")
+        blobs = "a tinytext, b blob, c mediumtext, d longblob"
+        others = "w varchar(9000), r varbinary(900), g geometry, p point"
+        database.execute(f"create table t (id int primary key, {blobs}, {others}, {LARGE[kind]})")
+        more = {"mysql": "'[]', string_to_vector('[1,2]')", "mariadb": "'z', 'y'"}[kind]
+        shapes = "st_geomfromtext('POINT(1 2)'), st_geomfromtext('POINT(1 2)')"
         written = write(
             database,
-            "set binlog_row_image = 'MINIMAL'",
-            "insert into t values (1, 1)",
-            "update t set n = 2",
+            f"insert into t values (1, 'a', 'b', 'c', 'd', 'w', 'r', {shapes}, {more})",
+            "set binlog_row_image = 'NOBLOB'",
+            "update t set w = 'ww'",
         )
-        with pytest.raises(DecodeError, match="comes without its column") as refused:
-            written.decoded(capture, "t")
-        assert "binlog_row_image" in refused.value.hint
+        reading, output = written.decoded(capture, "t", accept=LEFT_OUT)
+        whole, after = (reading.decoded(record.value)["after"] for record in output.records)
+        gone = dict.fromkeys("abcd" if kind == "mysql" else "abcdzy", GONE)
+        gone |= {name: GONE.encode() for name in "bdz" if name in gone}
+        assert after == {**whole, "w": "ww", **gone}
+        counted = {name for (_, name), count in reading.decoder.substitutions().items() if count}
+        assert counted == set(gone)
+
+
+LEAVING_OUT = {
+    "update of null": ("update t set n = 2", "(n, )?id"),
+    "insert": ("insert into t (id) values (2)", "n"),
+    "delete": ("delete from t", "n"),
+    "update of key": ("update t set id = 2", "n"),
+}
+
+
+@pytest.mark.parametrize("accept", [(), ("row_image_not_full",)], ids=["", "accepted"])
+@pytest.mark.parametrize("what", LEAVING_OUT)
+@pytest.mark.parametrize("image", ["mysql MINIMAL", "mariadb MINIMAL", "mariadb11 FULL_NODUP"])
+def test_an_image_without_another_column_stops_also_where_null_would_do(
+    capture: Capture,
+    request: pytest.FixtureRequest,
+    image: str,
+    what: str,
+    accept: tuple[str, ...],
+) -> None:
+    kind, name = image.split()
+    statement, missing = LEAVING_OUT[what]
+    with fresh_database(request.getfixturevalue(f"{kind}_server")) as database:
+        database.execute(
+            "create table t (id int primary key, n int default 5)", "insert into t values (1, 1)"
+        )
+        written = write(database, f"set binlog_row_image = '{name}'", statement)
+        if name == "FULL_NODUP" and not statement.startswith("update"):
+            assert len(written.decoded(capture, "t")[1].records) > 0  # nothing to be left out
+            return
+        names = rf"of {database.name}\.t comes without its columns? {missing} \(at \S+:\d+\)"
+        with pytest.raises(DecodeError, match=names) as refused:
+            written.decoded(capture, "t", accept=accept)
+        assert "set it to FULL" in refused.value.hint
+        assert "source.accept" not in refused.value.hint

@@ -91,13 +91,20 @@ def test_mariadb_is_told_to_set_it_in_its_file_too() -> None:
 @pytest.mark.parametrize(
     ("change", "accept"),
     [
-        ({"row_image": "MINIMAL"}, "row_image_not_full"),
+        ({"row_image": "NOBLOB"}, "row_image_not_full"),
         ({"row_metadata": "MINIMAL"}, "row_metadata_not_full"),
     ],
 )
 def test_what_the_configuration_accepts_is_no_finding(change: dict[str, Any], accept: str) -> None:
     assert findings(replace(MYSQL, **change), accept=(accept,)) == []
     assert accept in findings(replace(MYSQL, **change))[0].hint
+
+
+def test_a_row_image_that_will_stop_is_told_also_where_what_noblob_leaves_out_is_accepted() -> None:
+    server = replace(MYSQL, row_image="MINIMAL")
+    (finding,) = findings(server, accept=("row_image_not_full",))
+    assert (finding.severity, "is MINIMAL" in finding.message) == ("warning", True)
+    assert "source.accept" not in findings(server)[0].hint
 
 
 def test_missing_rights_of_replication_come_with_their_grant() -> None:
