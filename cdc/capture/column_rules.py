@@ -10,6 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from cdc.errors import DecodeError
+from cdc.findings import nearest
+
 HASHES = {
     "MD5": "md5", "SHA": "sha1", "SHA-1": "sha1", "SHA-224": "sha224", "SHA-256": "sha256",
     "SHA-384": "sha384", "SHA-512": "sha512", "SHA3-224": "sha3_224", "SHA3-256": "sha3_256",
@@ -78,6 +81,34 @@ class Truncation:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRule:
+    """One part of `message.key.columns`: which tables' keys have which columns."""
+
+    tables: NamePatterns
+    columns: tuple[tuple[str, NamePatterns], ...]
+    """Each as it is written, and by its whole name."""
+
+    def of(self, table: str, columns: Sequence[str]) -> list[int]:
+        """Indexes of the columns, in the rule's order; empty: it isn't about this table.
+
+        DecodeError for a column that isn't there: the others alone would be another key."""
+        found = [
+            [i for i, column in enumerate(columns) if pattern.matches(f"{table}.{column}")]
+            for _, pattern in self.columns
+        ]
+        if not any(found) and not self.tables.matches(table):
+            return []
+        for (text, _), indexes in zip(self.columns, found, strict=True):
+            if not indexes:
+                raise DecodeError(
+                    f"message.key.columns names {text} for the key of {table}, which has no"
+                    " such column",
+                    hint=nearest(text, columns),
+                )
+        return [i for indexes in found for i in indexes]
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnRules:
     """All that the settings say of single columns."""
 
@@ -87,8 +118,8 @@ class ColumnRules:
     truncations: tuple[Truncation, ...] = ()
     source_types_of_columns: NamePatterns = NO_NAMES
     source_types_of_types: NamePatterns = NO_NAMES
-    key: tuple[NamePatterns, ...] = ()
-    """`message.key.columns`: a pattern for each column named, in order."""
+    key: tuple[KeyRule, ...] = ()
+    """`message.key.columns`."""
 
     def is_excluded(self, name: str) -> bool:
         """True if `column.exclude.list` names it: it reaches no topic, not even a key."""
@@ -118,7 +149,7 @@ class ColumnRules:
             ("column.include.list", self.include),
             ("column.exclude.list", self.exclude),
             ("column.propagate.source.type", self.source_types_of_columns),
-            *(("message.key.columns", patterns) for patterns in self.key),
+            *(("message.key.columns", one) for rule in self.key for _, one in rule.columns),
             *((mask.option, mask.columns) for mask in self.masks),
             *((truncation.option, truncation.columns) for truncation in self.truncations),
         ]
@@ -127,15 +158,10 @@ class ColumnRules:
                 yield option, text
 
     def key_columns(self, table: str, columns: Sequence[str]) -> list[int]:
-        """Indexes of the configured key's columns, in its order; empty: none is configured."""
-        chosen: list[int] = []
-        for patterns in self.key:
-            chosen += [
-                i
-                for i, column in enumerate(columns)
-                if i not in chosen and patterns.matches(f"{table}.{column}")
-            ]
-        return chosen
+        """Indexes of the configured key's columns, in its order; empty: none is configured.
+
+        DecodeError if one of them isn't there."""
+        return list(dict.fromkeys(i for rule in self.key for i in rule.of(table, columns)))
 
 
 NO_RULES = ColumnRules()
@@ -158,17 +184,19 @@ def parse_patterns(value: object) -> NamePatterns:
     return NamePatterns(found)
 
 
-_KEY = re.compile(r"\s*([^\s:]+):([^:\s]+)\s*")
+_KEY = re.compile(r"\s*([^\s:]+):,*([^:\s,][^:\s]*)\s*")
 
 
-def parse_key_columns(value: object) -> tuple[NamePatterns, ...]:
+def parse_key_columns(value: object) -> tuple[KeyRule, ...]:
     """`database.table:column,column;…`, each part a regular expression."""
     parts = value if isinstance(value, list) else str(value).split(";")
-    found: list[NamePatterns] = []
+    found: list[KeyRule] = []
     for part in parts:
         matched = _KEY.fullmatch(str(part))
         if matched is None:
             raise ValueError("database.table:column,column joined by semicolons")
         table, columns = matched.groups()
-        found += [parse_patterns([f"{table}.{column}"]) for column in columns.split(",")]
+        names = [name for name in columns.split(",") if name]
+        patterns = [parse_patterns([f"{table}.{name}"]) for name in names]
+        found.append(KeyRule(parse_patterns([table]), tuple(zip(names, patterns, strict=True))))
     return tuple(found)

@@ -9,6 +9,7 @@ import pytest
 
 from cdc.capture.deviations import DEVIATIONS
 from cdc.capture.settings import OPTIONS, ChangeEventSettings, parse_settings
+from cdc.errors import DecodeError
 
 DOCS = Path(__file__).parents[2] / "docs" / "change-events.md"
 
@@ -163,6 +164,31 @@ def test_key_columns_come_in_the_order_of_the_expressions() -> None:
     assert rules.key_columns("shop.lines", ["id", "order_id", "no"]) == [2, 1]
     assert rules.key_columns("any.log", ["at"]) == [0]
     assert rules.key_columns("shop.orders", ["id"]) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "missing", "nearest"),
+    [
+        (["id", "orderid", "no"], "order_id", "did you mean 'orderid'?"),
+        (["id", "a"], "no", "allowed: a, id"),
+    ],
+)
+def test_a_key_column_that_a_table_has_not_is_an_error_never_another_key(
+    columns: list[str], missing: str, nearest: str
+) -> None:
+    rules = parsed({"message.key.columns": r"shop\.lines:no,order_id"}).columns
+    with pytest.raises(DecodeError, match=r"message\.key\.columns") as refused:
+        rules.key_columns("shop.lines", columns)
+    assert f"names {missing} for the key of shop.lines" in refused.value.message
+    assert refused.value.hint == nearest
+
+
+def test_a_renamed_key_column_may_go_by_both_names() -> None:
+    rules = parsed({"message.key.columns": "shop.t:a,(b|c)"}).columns
+    assert rules.key_columns("shop.t", ["a", "b"]) == [0, 1]
+    assert rules.key_columns("shop.t", ["a", "c"]) == [0, 1]
+    with pytest.raises(DecodeError, match="names"):
+        rules.key_columns("shop.t", ["a", "d"])
 
 
 @pytest.mark.parametrize("option", OPTIONS)

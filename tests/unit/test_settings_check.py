@@ -42,6 +42,7 @@ def test_an_expression_that_matches_no_column_is_a_warning_without_its_salt() ->
         }
     )
     assert [(one.severity, one.path, one.message.split()[0]) for one in found] == [
+        ("error", "change_events", "message.key.columns"),
         ("warning", "change_events.column.exclude.list", r"golden\.texts\.vcc"),
         ("warning", "change_events.message.key.columns", r"golden\.texts.idd"),
         ("warning", "change_events.column.mask.hash.md5.with.salt.…", "texts.vl"),
