@@ -52,6 +52,9 @@ class Statement:
     unknown_names: frozenset[str] | None = None
     """Of a statement that isn't known: every name in it, in lower case. Any table of one of
     these names may have changed. Empty: any table at all."""
+    altering: frozenset[str] | None = None
+    """Of one that leaves its tables' names and other columns be: every name in it, in lower case.
+    None: no column may be taken to be what it was."""
 
     @property
     def is_empty(self) -> bool:
@@ -61,6 +64,10 @@ class Statement:
             and self.database is None
             and self.unknown_names is None
         )
+
+    def keeps_type(self, column: str) -> bool:
+        """True if a column of the tables that it changes has the same type afterwards."""
+        return self.altering is not None and column.casefold() not in self.altering
 
     def may_change(self, table: TableName) -> bool:
         """True if the table isn't afterwards what it was before."""
@@ -118,7 +125,11 @@ def read_statement(
         found = reader(tokens, database, dialect, charsets)
     except NotUnderstood:
         return Statement(unknown_names=frozenset() if _LOST in text else _names_in(stream))
-    return _without_lost(found) if _LOST in text else found
+    if _LOST in text:
+        return _without_lost(found)
+    if all(effect.kind == "ALTER" and not effect.moved_from for effect in found.effects):
+        return replace(found, altering=_names_in(stream)) if found.effects else found
+    return found
 
 
 def _skip_settings(tokens: Tokens) -> None:

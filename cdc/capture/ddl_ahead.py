@@ -40,6 +40,8 @@ class DdlAhead:
         self._last: dict[tuple[str, str], Order] = {}
         """Folded table, or database with an empty table, or table with an empty database → where
         the last DDL on it ends. Enough to know whether there is any: the stream only advances."""
+        self._last_of_column: dict[tuple[str, str, str], Order] = {}
+        """The same by names that may be columns'; empty: all columns."""
 
     def covers(self, begin: Order, end: Order) -> bool:
         """Whether all between the two places was looked at."""
@@ -50,14 +52,20 @@ class DdlAhead:
         if self._from <= begin <= self._until:
             return self._until
         self._from = self._until = begin
-        self._last = {}
+        self._last, self._last_of_column = {}, {}
         return None
 
     def changes(self, table: TableName, begin: Order) -> bool:
         """Whether DDL behind `begin` may change the table."""
-        database, name = folded(table)
-        names = ((database, name), (database, ""), ("", name), _ANY)
-        return any(self._last.get(one, (0, 0)) > begin for one in names)
+        return any(self._last.get(one, (0, 0)) > begin for one in _names_for(table))
+
+    def keeps_type(self, table: TableName, column: str, begin: Order) -> bool:
+        """Whether the column's type is at the table's last DDL what it was at `begin`."""
+        return not any(
+            self._last_of_column.get((*one, name), (0, 0)) > begin
+            for one in _names_for(table)
+            for name in ("", column.casefold())
+        )
 
     def looked_until(self, end: Order) -> None:
         self._until = max(self._until, end)
@@ -65,9 +73,17 @@ class DdlAhead:
     def note(self, statement: Statement, end: Order) -> None:
         """DDL that ends there."""
         for name in _names_of(statement):
-            if len(self._last) >= NAMES_MAX:
-                name = _ANY
+            columns = ("",) if statement.altering is None else statement.altering
+            if max(len(self._last), len(self._last_of_column)) >= NAMES_MAX:
+                name, columns = _ANY, ("",)
             self._last[name] = end
+            self._last_of_column.update(((*name, column), end) for column in columns)
+
+
+def _names_for(table: TableName) -> Iterator[tuple[str, str]]:
+    """The names under which DDL on the table may be noted."""
+    database, name = folded(table)
+    yield from ((database, name), (database, ""), ("", name), _ANY)
 
 
 def _names_of(statement: Statement) -> Iterator[tuple[str, str]]:

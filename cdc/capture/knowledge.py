@@ -5,11 +5,11 @@ Pure but for the catalogue that it is given; `docs/decisions/0009-descriptions.m
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from cdc.capture.addresses import LOGICAL
+from cdc.capture.addresses import LOGICAL, is_ambiguous
 from cdc.capture.checkpoint import Checkpoint, Flavor
 from cdc.capture.ddl import Statement, folded, read_statement
 from cdc.capture.decisions import Decision, Decisions, TableName, Why, place_order
@@ -41,20 +41,22 @@ class Found:
     """Whether it holds at the place asked for as well: no DDL between there and the end."""
     again_after: tuple[str, int] | None = None
     """File and position after which asking again may give more."""
+    kept: frozenset[str] = frozenset()
+    """Where it doesn't hold: columns that have the same type there all the same."""
 
 
 class Catalogue(Protocol):
     """The source's own word on its tables."""
 
-    def find(self, table: TableName, place: Place) -> Found:
-        """What is to be known of the table at `place`."""
+    def find(self, table: TableName, place: Place, *, is_needed: bool = False) -> Found:
+        """What is to be known of the table at `place`; if that is needed, whatever it costs."""
         ...
 
 
 class NoCatalogue:
     """Of files: nobody is there to be asked."""
 
-    def find(self, table: TableName, place: Place) -> Found:
+    def find(self, table: TableName, place: Place, *, is_needed: bool = False) -> Found:
         return Found(None, False)
 
 
@@ -149,42 +151,45 @@ class Knowledge:
         if decision is None and given is not None and given.agrees(shape):
             return given
         self.has_changed |= decision is not None
-        found = self._ask(table, place)
+        found = self._ask(table, place, is_needed=self._depends(shape))
         if found.description is not None and found.holds and found.description.agrees(shape):
             self._decide(table, place, found.description, "catalogue")
             return found.description
-        before = decision.description if decision is not None else None
-        self._decide_unknown(table, place, found, before)
-        return self._agreeing(found, shape)
+        self._decide_unknown(table, place, found, {})
+        return None
 
     def logical_types(self, table: TableName) -> Mapping[str, str]:
         """Of a table without description: columns that look like BINARY, and what they are.
 
-        It is the catalogue's word of today, if need be: keys have such columns, and a key that
-        was bytes first and text later would be another key."""
+        Keys have such columns, and a key that was bytes first and text later would be another
+        key: so their types are known also where DDL on other columns hides the rest."""
         decision = self._in_force(table)
         return dict(decision.logical) if decision is not None else {}
 
-    def _ask(self, table: TableName, place: Place) -> Found:
-        return self._catalogue.find(table, replace(place, server=self._server))
+    def _ask(self, table: TableName, place: Place, *, is_needed: bool) -> Found:
+        place = replace(place, server=self._server)
+        return self._catalogue.find(table, place, is_needed=is_needed)
+
+    def _depends(self, shape: Shape) -> bool:
+        """Whether the rows' names, or the types of their key, are the catalogue's to say."""
+        key = [shape.columns[i] for i in shape.primary_key]
+        return not shape.named or (self._flavor == "mariadb" and any(map(is_ambiguous, key)))
 
     def _unnamed(self, shape: Shape, place: Place) -> Description | None:
-        """Rows without names are named by today's catalogue, as long as that fits."""
+        """Rows without names are named by the catalogue, if it holds at their place."""
         if shape.named:
             return None
-        found = self._ask((shape.database, shape.table), place)
-        return self._agreeing(found, shape)
-
-    def _agreeing(self, found: Found, shape: Shape) -> Description | None:
-        if shape.named or found.description is None or not found.description.agrees(shape):
+        found = self._ask((shape.database, shape.table), place, is_needed=True)
+        if found.description is None or not found.holds or not found.description.agrees(shape):
             return None
         return found.description
 
     def _decide_unknown(
-        self, table: TableName, place: Place, found: Found, before: Description | None
+        self, table: TableName, place: Place, found: Found, kept: Mapping[str, str]
     ) -> None:
+        """`kept`: what `logical_types` gives besides, by what was known before."""
         is_final = found.again_after is None
-        logical = {**_logical(found.description), **_logical(before)}
+        logical = {**kept, **_logical(found.description, found.kept)}
         self._decide(table, place, None, "unknown", is_final=is_final, logical=logical)
         if found.again_after is not None:
             self._again[table] = found.again_after
@@ -208,7 +213,7 @@ class Knowledge:
             table = effect.table if effect.moved_from else self._name(effect.table)
             if not (effect.keeps_existing and self._exists(table)):
                 self._apply(changes, effect.kind, table, description)
-        made = [self._carry(change, place) for change in changes.values()]
+        made = [self._carry(change, place, statement) for change in changes.values()]
         return statement, made
 
     def _apply(
@@ -231,12 +236,12 @@ class Knowledge:
             for table in known
             if statement.may_change(table) and (table[1] or kind == "DROP") and self._exists(table)
         ]
-        return [self._carry(Change(kind, table, None), place) for table in touched]
+        return [self._carry(Change(kind, table, None), place, statement) for table in touched]
 
-    def _carry(self, change: Change, place: Place) -> Change:
+    def _carry(self, change: Change, place: Place, statement: Statement) -> Change:
         """Decide on a table after DDL; the catalogue's word comes before what was carried."""
         table = change.table
-        before = self._known(table)
+        before = _logical(self._known(table), None) or self.logical_types(table)
         earlier = self._decisions.take_ahead(table, place.transaction)
         self._again.pop(table, None)
         if earlier is not None:
@@ -246,14 +251,15 @@ class Knowledge:
             return change
         found = Found(None, False)
         if self._captures(*table):
-            found = self._ask(table, place)
+            found = self._ask(table, place, is_needed=bool(before) and change.description is None)
         if found.description is not None and found.holds:
             self._decide(table, place, found.description, "catalogue")
             return Change(change.kind, table, found.description)
         if change.description is not None:
             self._decide(table, place, change.description, "ddl")
         else:
-            self._decide_unknown(table, place, found, before)
+            kept = {name: kind for name, kind in before.items() if statement.keeps_type(name)}
+            self._decide_unknown(table, place, found, kept)
         return change
 
     def _decide(
@@ -303,6 +309,11 @@ class Knowledge:
         return decision.description.charset if decision and decision.description else ""
 
 
-def _logical(description: Description | None) -> dict[str, str]:
+def _logical(description: Description | None, names: Container[str] | None) -> dict[str, str]:
+    """Those of the columns, or of all, that look like BINARY; and what they are."""
     columns = description.columns if description is not None else ()
-    return {column.name: column.data_type for column in columns if column.data_type in LOGICAL}
+    return {
+        column.name: column.data_type
+        for column in columns
+        if column.data_type in LOGICAL and (names is None or column.name in names)
+    }

@@ -15,7 +15,6 @@ from cdc.capture.facts import ServerFacts, binary_logs, read_facts
 from cdc.capture.knowledge import Found, Place
 from cdc.capture.lineage import POSITION_MAX
 from cdc.capture.refusals import code_and_text
-from cdc.capture.shapes import Shape
 from cdc.capture.source_settings import ServerSettings
 from cdc.errors import CdcError, SourceError, Unreachable
 
@@ -47,7 +46,7 @@ class LiveCatalogue:
         self._ahead = DdlAhead()
         self._looked_to = ("", 0)
 
-    def find(self, table: TableName, place: Place) -> Found:
+    def find(self, table: TableName, place: Place, *, is_needed: bool = False) -> Found:
         """See `knowledge.Catalogue`. Unreachable while the server is away."""
         reading = self._read(table)
         if reading is None:
@@ -57,7 +56,7 @@ class LiveCatalogue:
             return Found(reading.description, False)
         if begin >= place_order(*reading.end):
             return Found(reading.description, True)
-        if self._bytes_between(place, reading.end) > self._ahead_bytes_max:
+        if not is_needed and self._bytes_between(place, reading.end) > self._ahead_bytes_max:
             return Found(reading.description, False, reading.end)
         try:
             self._look_ahead(place, reading.end)
@@ -66,19 +65,16 @@ class LiveCatalogue:
         except CdcError as error:  # such as a file that was purged meanwhile
             logger.warning("no description can be carried back", why=error.message)
             return Found(reading.description, False)
-        return Found(reading.description, not self._ahead.changes(table, begin))
+        if not self._ahead.changes(table, begin):
+            return Found(reading.description, True)
+        names = (column.name for column in reading.description.columns)
+        kept = frozenset(name for name in names if self._ahead.keeps_type(table, name, begin))
+        return Found(reading.description, False, kept=kept)
 
     def _is_of(self, place: Place) -> bool:
         """Whether the server asked is the one that is followed: a proxy may give another."""
         assert self._facts is not None
         return not place.server or place.server == self._facts.server_uuid
-
-    def names_of(self, shape: Shape) -> Description | None:
-        """The table as it is today, where its rows come without names; None where they have."""
-        if shape.named:
-            return None
-        reading = self._read((shape.database, shape.table))
-        return None if reading is None else reading.description
 
     def close(self) -> None:
         if self._session is not None:

@@ -79,7 +79,8 @@ def _with_names(shape: Shape, description: Description | None) -> Shape:
     table = f"{shape.database}.{shape.table}"
     if description is None:
         raise DecodeError(
-            f"the binlog holds no column names of {table} and the catalogue's don't fit",
+            f"the binlog holds no column names of {table}, and it isn't certain that the"
+            " catalogue's hold for its rows: their columns are others, or DDL came behind them",
             hint="SET PERSIST binlog_row_metadata=FULL on the source, then write to the table"
             " only after that; rows written before can't be named for certain",
         )

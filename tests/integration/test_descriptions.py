@@ -24,9 +24,10 @@ from cdc.capture.knowledge import Place
 from cdc.capture.live_catalogue import AHEAD_BYTES_MAX, LiveCatalogue
 from cdc.capture.places import first_checkpoint
 from cdc.capture.server import ServerSource
-from cdc.capture.settings import ChangeEventSettings
+from cdc.capture.settings import ChangeEventSettings, parse_settings
 from cdc.capture.source_settings import StartAt
 from cdc.codec.keys import key_schema_id
+from cdc.errors import DecodeError
 from cdc.model import Record
 from cdc.services import DatabaseServer
 from cdc.testing import MemoryRegistry
@@ -408,6 +409,87 @@ def test_a_uuid_in_a_key_is_text_also_where_nothing_else_is_known(
     again = Capturing(mariadb_database, registry=capturing.registry, has_catalogue=False)
     again.run(start, count=2, stored=capturing.kept)
     assert [change.row["u"] for change in again.changes()] == list(UUIDS[:2])
+
+
+def test_a_column_that_ddl_names_is_of_todays_type_only_behind_it(
+    mariadb_database: FreshDatabase,
+) -> None:
+    """Rows of yesterday's BINARY are its bytes, and the other way round."""
+    mariadb_database.execute(
+        "create table t (id int primary key, b binary(16), c inet4, `Four` inet4, a int default 5)"
+    )
+    capturing = Capturing(mariadb_database)
+    start = capturing.here()
+    mariadb_database.execute(
+        "insert into t values (1, 'plain text bytes', '1.2.3.4', '1.2.3.4', 5)",
+        "delete from t",
+        "alter table t modify b uuid, modify c binary(4)",
+        f"insert into t values (2, '{UUIDS[0]}', 'abcd', '1.2.3.4', 5)",
+        "alter table t alter a set default 6",
+        f"insert into t values (3, '{UUIDS[0]}', 'abcd', '1.2.3.4', 5)",
+    )
+    capturing.run(start, count=4)
+    rows = [tuple(one.row.values())[:4] for one in capturing.changes() if one.row is not None]
+    assert rows == [
+        (1, b"plain text bytes", b"\1\2\3\4", "1.2.3.4"),
+        (2, UUIDS[0], b"abcd", "1.2.3.4"),
+        (3, UUIDS[0], b"abcd", "1.2.3.4"),
+    ]
+    assert capturing.decisions("t") == ["unknown", "unknown", "catalogue"]
+
+
+@pytest.mark.parametrize(
+    "ddl",
+    [
+        ["rename table t to o, p to t"],
+        ["drop table t", "create table t (u uuid primary key)"],
+        ["create or replace table t (u uuid primary key)"],
+        ["alter table t change u w binary(16)", "alter table t add u uuid"],
+    ],
+    ids=lambda ddl: ddl[0].split(" t ")[0],
+)
+def test_a_column_of_another_table_or_name_says_nothing(
+    mariadb_database: FreshDatabase, ddl: list[str]
+) -> None:
+    mariadb_database.execute(
+        "create table t (u binary(16) primary key)", "create table p (u uuid primary key)"
+    )
+    capturing = Capturing(mariadb_database)
+    start = capturing.here()
+    mariadb_database.execute("insert into t values ('plain text bytes')", *ddl)
+    capturing.run(start, count=1)
+    assert capturing.changes()[0].row == {"u": b"plain text bytes"}
+
+
+def test_a_uuid_in_a_key_is_text_also_far_behind(mariadb_database: FreshDatabase) -> None:
+    mariadb_database.execute("create table t (u uuid primary key)")
+    capturing = Capturing(mariadb_database, ahead_bytes_max=100)
+    start = capturing.here()
+    mariadb_database.execute(*(f"insert into t values ('{one}')" for one in UUIDS))
+    capturing.run(start, count=len(UUIDS))
+    assert [one.row["u"] for one in capturing.changes()] == list(UUIDS)
+    assert len({str(one.key_schema) for one in capturing.changes()}) == 1
+
+
+def test_a_key_that_is_configured_stops_where_a_column_of_it_is_gone(
+    database: FreshDatabase,
+) -> None:
+    options, _ = parse_settings({"message.key.columns": r".*\.t:a,b"})
+    database.execute("create table t (id int primary key, a int not null, b int not null)")
+    capturing = Capturing(database, events=options)
+    start = capturing.here()
+    names = "message.key.columns names b for the key of .*t, which has no such column .*at "
+    database.execute("insert into t values (1, 1, 1)")
+    middle = capturing.run(start, count=1)
+    database.execute("alter table t rename column b to bb", "insert into t values (2, 1, 2)")
+    with pytest.raises(DecodeError, match=names) as refused:
+        capturing.run(middle, count=1)
+    assert "did you mean 'bb'?" in refused.value.hint
+    options, _ = parse_settings({"message.key.columns": r".*\.t:a,(b|bb)"})
+    renamed = Capturing(database, events=options)
+    renamed.run(start, count=2)
+    keys = [[field["name"] for field in one.key_schema["fields"]] for one in renamed.changes()]
+    assert keys == [["a", "b"], ["a", "bb"]]
 
 
 def test_while_ddl_holds_a_table_its_rows_are_plain_and_later_ones_are_not(

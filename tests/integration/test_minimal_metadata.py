@@ -63,3 +63,45 @@ def test_rows_that_the_catalogue_of_today_does_not_fit_stop(
         with pytest.raises(DecodeError, match="no column names") as refused:
             capturing.run(here, count=1)
         assert "binlog_row_metadata" in refused.value.hint
+
+
+@pytest.mark.parametrize("kind", ["mysql", "mariadb"])
+def test_rows_before_ddl_are_not_named_by_the_catalogue_of_after_though_it_fits(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
+    start: Callable[..., Any] = request.getfixturevalue(f"start_{kind}")
+    with fresh_database(start("--binlog-row-metadata=MINIMAL")) as database:
+        database.execute(
+            "create table t (id int primary key, first varchar(20) not null,"
+            " last varchar(20) not null)"
+        )
+        capturing = Accepting(database)
+        before = capturing.here()
+        database.execute(
+            "insert into t values (1, 'Ada', 'Lovelace')",
+            "alter table t change first last varchar(20) not null,"
+            " change last first varchar(20) not null, drop primary key, add primary key (last)",
+        )
+        after = capturing.here()
+        database.execute("insert into t values (2, 'Turing', 'Alan')")
+        with pytest.raises(DecodeError, match="no column names"):
+            capturing.run(before, count=1)
+        capturing = Accepting(database)
+        capturing.run(after, count=1)
+        (change,) = capturing.changes()
+        assert change.row == {"id": 2, "last": "Turing", "first": "Alan"}
+        assert [field["name"] for field in change.key_schema["fields"]] == ["last"]
+
+
+@pytest.mark.parametrize("kind", ["mysql", "mariadb"])
+def test_rows_far_behind_are_named_if_no_ddl_lies_behind_them(
+    request: pytest.FixtureRequest, kind: str
+) -> None:
+    start: Callable[..., Any] = request.getfixturevalue(f"start_{kind}")
+    with fresh_database(start("--binlog-row-metadata=MINIMAL")) as database:
+        database.execute("create table t (id int primary key)")
+        capturing = Accepting(database, ahead_bytes_max=100)
+        here = capturing.here()
+        database.execute(*(f"insert into t values ({n})" for n in range(10)))
+        capturing.run(here, count=10)
+        assert [change.row for change in capturing.changes()] == [{"id": n} for n in range(10)]

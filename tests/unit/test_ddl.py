@@ -188,6 +188,33 @@ def test_of_what_is_not_understood_nothing_is_known(text: str) -> None:
     assert known_after(CREATE, text)[T] is None
 
 
+@pytest.mark.parametrize(
+    ("text", "keeps"),
+    [
+        ("alter table t add c int", True),
+        ("alter table t frobnicate c", True),
+        ("alter table t convert to character set latin1", True),
+        ("create unique index i on t (c)", True),
+        ("alter table t modify a int", False),
+        ("alter table t change c `A` int", False),
+        ('alter table t drop "a"', False),
+        ("alter table t /*!50100 drop a */", False),
+        ("alter table t rename to u", False),
+        ("rename table t to u", False),
+        ("create or replace table t (c int)", False),
+        ("create table t like u", False),
+        ("drop table t", False),
+        ("drop database shop", False),
+        ("frobnicate table t", False),
+        ("alter table t add \ufffd int", False),
+    ],
+)
+def test_a_column_keeps_its_type_where_a_table_is_altered_without_its_name(
+    text: str, keeps: bool
+) -> None:
+    assert read_statement(text, "shop", "mariadb", lambda _: "").keeps_type("A") is keeps
+
+
 def test_a_rename_takes_the_description_along() -> None:
     after = known_after(
         CREATE,

@@ -496,23 +496,106 @@ def test_an_unknown_event_type_stops_unless_it_is_flagged_ignorable(
     assert len(Reading(capture).first(log).records) == 1
 
 
+def test_a_uuid_stays_text_over_ddl_that_is_not_understood_and_does_not_name_it(
+    capture: Capture,
+) -> None:
+    uuid = Col(254, b"\xfe\x10", name="u", charset=63)
+    make = capture.description.ColumnDescription
+    known = capture.description.Description((make("u", "uuid", "uuid", False, None),))
+    image = b"\0\x10" + bytes(range(16))
+    log = Binlog("mariadb")
+    for number, ddl in enumerate(("frobnicate x", "frobnicate u"), 1):
+        log.gtid(2 * number, standalone=True).query(f"alter table t {ddl}")
+        log.begin(2 * number + 1).table([uuid]).rows(0, 1, image).commit()
+    reading = Reading(capture, descriptions={("shop", "t"): known})
+    keys = [reading.decoded(record.key)["u"] for record in reading.first(log).records]
+    assert keys == ["00010203-0405-0607-0809-0a0b0c0d0e0f", bytes(range(16))]
+
+
+LEFT_OUT = ("row_image_not_full",)
+
+
+@pytest.mark.parametrize("accept", [(), LEFT_OUT])
 @pytest.mark.parametrize("present", [b"\0", b"\2"], ids=["no column at all", "without the key"])
-def test_a_row_image_without_its_key_is_refused(capture: Capture, present: bytes) -> None:
+def test_a_row_image_without_its_key_is_refused(
+    capture: Capture, present: bytes, accept: tuple[str, ...]
+) -> None:
     image = b"" if present == b"\0" else b"\0\1n"
     log = Binlog().begin(1).table(COLUMNS).rows(0, 2, image, present=present).commit()
-    with pytest.raises(DecodeError, match="without") as refused:
-        Reading(capture).first(log)
-    assert "binlog_row_image" in refused.value.hint
+    with pytest.raises(DecodeError, match=r"of shop.t comes without its columns? id.* \(at ") as no:
+        Reading(capture, accept=accept).first(log)
+    assert "binlog_row_image" in no.value.hint
+    assert "source.accept" not in no.value.hint
 
 
-def test_a_column_left_out_is_null_or_says_that_it_is_unavailable(capture: Capture) -> None:
-    columns = [*COLUMNS, Col(3, name="n", nullable=True)]
-    log = Binlog().begin(1).table(columns).rows(0, 3, b"\0" + bytes(4), present=b"\1").commit()
-    reading = Reading(capture)
-    (record,) = reading.first(log).records
+BLOBS = [
+    COLUMNS[ID],
+    Col(252, b"\2", name="note", nullable=True),
+    Col(252, b"\2", name="raw", charset=63),
+]
+
+
+def without_blobs() -> Binlog:
+    return Binlog().begin(1).table(BLOBS).rows(0, 3, b"\0" + bytes(4), present=b"\1").commit()
+
+
+def test_what_a_row_without_blobs_leaves_out_is_unavailable_once_that_is_accepted(
+    capture: Capture,
+) -> None:
+    reading = Reading(capture, accept=LEFT_OUT)
+    (record,) = reading.first(without_blobs()).records
     after = reading.decoded(record.value)["after"]
-    assert after == {"id": 0, "note": "__debezium_unavailable_value", "n": None}
+    gone = "__debezium_unavailable_value"
+    assert after == {"id": 0, "note": gone, "raw": gone.encode()}
     assert sum(reading.decoder.substitutions().values()) == 2
+    with pytest.raises(DecodeError, match=r"shop.t .*without its columns note, raw \(at b") as no:
+        Reading(capture).first(without_blobs())
+    assert "source.accept: [row_image_not_full]" in no.value.hint
+
+
+@pytest.mark.parametrize("count", [2, 7, 8, 9, 16, 17])
+def test_any_other_column_that_a_row_leaves_out_stops_though_it_could_be_null(
+    capture: Capture, count: int
+) -> None:
+    columns = [COLUMNS[ID]] + [Col(1, name=f"c{i}", nullable=True) for i in range(1, count)]
+    whole = (1 << count) - 1  # what the last byte has beyond the columns may be unset, too
+    for absent in (None, *range(1, count)):
+        bits = whole if absent is None else whole & ~(1 << absent)
+        present = bits.to_bytes((count + 7) // 8, "little")
+        image = bytes((bits.bit_count() + 7) // 8) + bytes(4) + b"\1" * (bits.bit_count() - 1)
+        log = Binlog().begin(1).table(columns).rows(0, count, image, present=present).commit()
+        reading = Reading(capture, accept=LEFT_OUT)
+        if absent is None:
+            assert len(reading.first(log).records) == 1
+            continue
+        with pytest.raises(DecodeError, match=rf"without its column c{absent} "):
+            reading.first(log)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"column.exclude.list": r".*\.(note|raw)"},
+        {"column.include.list": r".*\.id"},
+        {"column.exclude.list": r".*\.raw", "column.mask.with.3.chars": r".*\.note"},
+    ],
+    ids=["excluded", "not included", "masked"],
+)
+def test_a_row_may_leave_out_what_no_record_shows(
+    capture: Capture, options: dict[str, Any]
+) -> None:
+    reading = Reading(capture, options=options)
+    (record,) = reading.first(without_blobs()).records
+    after = reading.decoded(record.value)["after"]
+    assert after == ({"id": 0, "note": "***"} if len(options) == 2 else {"id": 0})
+    assert not reading.decoder.substitutions()
+
+
+def test_a_blob_in_the_key_may_not_be_left_out(capture: Capture) -> None:
+    """A placeholder there would be the key of many rows."""
+    options = {"message.key.columns": "shop.t:raw"}
+    with pytest.raises(DecodeError, match="without its column raw "):
+        Reading(capture, accept=LEFT_OUT, options=options).first(without_blobs())
 
 
 def test_more_than_250_columns(capture: Capture) -> None:
