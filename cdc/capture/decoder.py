@@ -187,6 +187,8 @@ class Decoder:
     def checkpoint(self) -> Checkpoint:
         """The place after the last event decoded."""
         transaction: Transaction = self.transaction
+        # Invariant 5: also in front of what goes on after a restart, and in what was done of it.
+        open_transaction, rows_done = transaction.done()
         return Checkpoint(
             flavor=self.flavor,
             server=self.server,
@@ -194,8 +196,8 @@ class Decoder:
             file=self.cursor.file,
             # An open transaction is read again from its begin, its GTID event included.
             pos=transaction.begun_at if transaction.is_open else self.cursor.position,
-            transaction=transaction.text() if transaction.has_begun else "",
-            rows_done=transaction.ordinal if transaction.has_begun else 0,
+            transaction=open_transaction,
+            rows_done=rows_done,
             epoch=self.changes.epoch,
             sequence=self.changes.sequence,
             time_seconds=self.cursor.server_seconds,

@@ -221,6 +221,17 @@ class Transaction:
         """The open transaction's name: its GTID, else file:pos of its begin."""
         return self.name.value().decode()
 
+    def done(self) -> tuple[str, int]:
+        """The open transaction and how many of its row images are done; empty between any.
+
+        What was done before a restart stays done until the transaction has passed."""
+        if self.has_begun and not self.is_resumed:
+            return self.text(), self.ordinal
+        if self.resume_name:
+            ordinal = self.ordinal if self.is_resumed else 0
+            return self.resume_name.decode(), max(ordinal, self.resume_ordinal)
+        return "", 0
+
 
 @cython.cfunc
 @cython.exceptval(-1)

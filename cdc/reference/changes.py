@@ -56,16 +56,24 @@ class Changes:
     def checkpoint(self, sequence: int) -> Checkpoint:
         """The place after the last event, with the records numbered so far."""
         assert self._start is not None
+        transaction, rows_done = self._transaction_done()
         return replace(
             self._start,
             gtid_set=str(self._executed),
             file=self._file,
             pos=self._begun_at if self._is_open else self._position,
-            transaction=self._transaction if self._has_begun else "",
-            rows_done=self._ordinal if self._has_begun else 0,
+            transaction=transaction,
+            rows_done=rows_done,
             sequence=sequence,
             time_seconds=self._seconds,
         )
+
+    def _transaction_done(self) -> tuple[str, int]:
+        """As `capture.transaction.Transaction.done`: what was done before a restart stays done."""
+        if self._has_begun and not self._is_resumed:
+            return self._transaction, self._ordinal
+        name, rows_done = self._resume
+        return name, max(rows_done, self._ordinal if self._is_resumed else 0)
 
     def _begin(self, start: Checkpoint) -> None:
         self._start, self._flavor = start, start.flavor

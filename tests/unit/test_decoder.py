@@ -21,6 +21,7 @@ from tests.binlogs import (
     SOURCE,
     Binlog,
     Col,
+    Followed,
     Reading,
     artificial_rotate,
     from_place,
@@ -29,6 +30,7 @@ from tests.binlogs import (
     label_list,
     readable,
     revision_of,
+    whole_events,
     with_checksum,
 )
 from tests.forms_plugin import Capture, compiled, plain
@@ -791,6 +793,34 @@ def test_a_restart_after_any_row_gives_exactly_the_rest(
         assert list(map(readable, rest.records)) == list(map(readable, whole.records[cut:]))
         assert rest.checkpoint == whole.checkpoint
     assert len(change) >= 13
+
+
+@pytest.mark.parametrize("options", [{}, {"provide.transaction.metadata": True}], ids=str)
+def test_a_second_restart_before_the_first_ones_place_repeats_nothing(
+    capture: Capture, options: dict[str, Any]
+) -> None:
+    """A batch may end in front of the transaction that goes on, or in what was done of it."""
+    log = large_transaction()
+    reading = Reading(capture, options=options)
+    whole = reading.first(log)
+    open_at = 4 + sum(map(len, log.events[1:7]))
+    done = [r for r in whole.records if r.headers][:5]
+    checkpoint = capture.checkpoint.Checkpoint(
+        "mysql", "", f"{SOURCE}:1", log.file, open_at, f"{SOURCE}:2", 6, 1, len(done)
+    )
+    events = whole_events(from_place(log.events[1:], log.file, open_at))
+
+    def read(data: bytes, start: Any) -> Followed:
+        again = Reading(capture, options=options, schemas=reading.schemas, ids=reading.ids)
+        return Followed([again.read(data, start)])
+
+    through = read(b"".join(events), checkpoint)
+    for count in range(1, len(log.events[7:]) - 4):
+        first = read(b"".join(events[:count]), checkpoint)
+        assert first.checkpoint.pos == open_at
+        second = read(b"".join(events), first.checkpoint)
+        records = [*first.records, *second.records]
+        assert list(map(readable, records)) == list(map(readable, through.records))
 
 
 def test_a_checkpoint_between_gtid_and_begin_leads_back_to_the_gtid(capture: Capture) -> None:
