@@ -33,11 +33,10 @@ DEVIATIONS = (
         "Avro refuses other names, and a column `2nd` would stop the connector",
     ),
     Deviation(
-        "schema changes",
-        "`include.schema.changes` is `true`: each DDL statement is a record, beside hidden columns"
-        " too",
-        "`false`; `true` is refused beside hidden columns",
-        "the text of DDL shows defaults and comments, and goes to whom it was asked for",
+        "DDL beside hidden columns",
+        "published with the defaults of columns that are left out or masked",
+        "`include.schema.changes` is off where columns are hidden, and refused if it is asked for",
+        "what is hidden reaches no topic",
     ),
     Deviation(
         "text that can't be read",

@@ -51,7 +51,8 @@ class ChangeEventSettings:
     """Keys of statements' comments that become headers."""
     extended_headers_enabled: bool = False
     provide_transaction_metadata: bool = False
-    include_schema_changes: bool = False
+    include_schema_changes: bool = True
+    """Without a word on it off where columns are hidden: DDL may show their defaults."""
     heartbeat_interval_ms: int = 0
     """0: no heartbeat records."""
     # Names
@@ -223,6 +224,8 @@ def parse_settings(options: Mapping[str, Any]) -> tuple[ChangeEventSettings, lis
     if parsed.values.get("include_schema_changes") and hides:
         text = "would publish in the text of DDL what other settings hide of columns"
         faults.append(("include.schema.changes", text))
+    if hides:
+        parsed.values.setdefault("include_schema_changes", False)
     # Hashes come last, as with Debezium: a column with two masks has the asterisks.
     masks = sorted(parsed.masks, key=lambda mask: bool(mask.algorithm))
     rules = ColumnRules(**parsed.columns, masks=tuple(masks), truncations=tuple(parsed.truncations))

@@ -124,7 +124,8 @@ def test_decode_takes_its_settings_from_a_connector_file(project: Project, binlo
         }
     )
     lines = decoded(project, binlog, "--config", file)
-    assert {one["topic"] for one in lines} == {"named.golden.numbers"}
+    assert {one["topic"] for one in lines} == {"named", "named.golden.numbers"}
+    lines = [one for one in lines if one["topic"] != "named"]  # without schema changes
     options = ("--connector", "named", "--tables", tables, "--set", "tombstones.on.delete=false")
     again = [
         one for one in decoded(project, binlog, *options) if one["topic"] == "named.golden.numbers"

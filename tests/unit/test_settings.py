@@ -30,11 +30,11 @@ def test_the_defaults_are_debeziums_but_for_those_that_the_docs_name() -> None:
     settings = parsed({})
     assert settings == ChangeEventSettings()
     # Documented deviations: a truncate has to reach the views, Avro can't do without adjustment,
-    # headers and the topic of schema changes cost more than they give most.
+    # headers cost more than they give most.
     assert settings.skipped_operations == frozenset()
     assert settings.schema_name_adjustment_mode == settings.field_name_adjustment_mode == "avro"
     assert not settings.extended_headers_enabled
-    assert not settings.include_schema_changes
+    assert settings.include_schema_changes
 
 
 @pytest.mark.parametrize(
@@ -144,6 +144,12 @@ def test_a_statements_text_is_refused_beside_hidden_columns(hiding: str) -> None
     assert "hide of columns" in fault({"include.schema.changes": True, hiding: ".*"})
 
 
+@pytest.mark.parametrize("hiding", ["column.exclude.list", "column.mask.with.3.chars"])
+def test_schema_changes_are_published_unless_columns_are_hidden(hiding: str) -> None:
+    assert parsed({}).include_schema_changes
+    assert not parsed({hiding: ".*"}).include_schema_changes
+
+
 def test_columns_are_either_included_or_excluded() -> None:
     assert "column.include.list" in fault(
         {"column.include.list": "a.b.c", "column.exclude.list": "a.b.d"}
@@ -208,7 +214,6 @@ DEBEZIUMS = {
     "schema.name.adjustment.mode": "none",
     "field.name.adjustment.mode": "none",
     "invalid_text": "replace",
-    "include.schema.changes": True,
 }
 """Debezium 3.6.1's defaults where ours differ."""
 
