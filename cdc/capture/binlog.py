@@ -10,6 +10,8 @@ from typing import Final
 MAGIC: Final = b"\xfebin"
 HEADER_BYTES: Final = 19
 CHECKSUM_BYTES: Final = 4
+SENDER_BYTES: Final = 9
+"""Of a header: time, type and server id; what follows depends on where the event stands."""
 
 IN_USE_FLAG: Final = 0x01
 """On a format description: the file was not closed."""
@@ -71,6 +73,9 @@ MARIADB_GTID_PREPARED_XA: Final = 0x40
 MARIADB_GTID_COMPLETED_XA: Final = 0x80
 
 STMT_END_FLAG: Final = 0x01
+
+OPENING: Final = (GTID, ANONYMOUS_GTID, GTID_TAGGED, MARIADB_GTID)
+"""Events that open a transaction."""
 
 WITHOUT_ROW_CHANGES: Final = frozenset(
     {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 import orjson
@@ -11,7 +12,28 @@ from cdc.errors import SourceError
 
 Flavor = Literal["mysql", "mariadb"]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, FORMAT_VERSION)
+"""What an earlier version left out is unknown, and isn't proven."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastTransaction:
+    """The last event that opened a transaction, to be found again (`readback`).
+
+    After a reset, or a crash that lost an unsynced tail, its number may name another one."""
+
+    name: str
+    """The transaction's GTID, else file:pos of its begin."""
+    commit_micros: int
+    """When it was first committed, on whichever server; 0 where the event doesn't say."""
+    file: str
+    """Empty: it was seen on another server, and where it stands on this one isn't known."""
+    file_seconds: int
+    """When the file was begun."""
+    pos: int
+    digest: int
+    """Of the event's time, type, server id and body; MySQL's body has the transaction's length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +42,7 @@ class Checkpoint:
 
     flavor: Flavor
     server: str
-    """MySQL's server_uuid; for MariaDB, which has none, empty."""
+    """MySQL's server_uuid; MariaDB, which has none, goes by its server_id. Empty: unknown."""
     gtid_set: str
     """Wholly processed: MySQL's executed set, MariaDB's last GTID of each domain, or empty."""
     file: str
@@ -35,6 +57,15 @@ class Checkpoint:
     """Change events numbered so far in this epoch."""
     time_seconds: int = 0
     """The server's clock at the last event seen; information only."""
+    awaited: Mapping[str, int] = field(default_factory=dict)
+    """Transactions that were begun and will come again later, since the reading began anew, perhaps
+    at a server with another order → row images that are done."""
+    last: LastTransaction | None = None
+
+    def begun(self) -> dict[str, int]:
+        """All transactions that are done in part → row images that are done."""
+        is_open = {self.transaction: self.rows_done} if self.transaction else {}
+        return {**self.awaited, **is_open}
 
     def to_bytes(self) -> bytes:
         """JSON, readable by people."""
@@ -45,8 +76,9 @@ class Checkpoint:
         """The checkpoint in `data`; SourceError if it is of another version or damaged."""
         try:
             fields = orjson.loads(data)
-            if fields.pop("version") == FORMAT_VERSION:
-                return cls(**fields)
+            if fields.pop("version") in READABLE_VERSIONS:
+                last = fields.pop("last", None)
+                return cls(**fields, last=None if last is None else LastTransaction(**last))
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             pass
         raise SourceError(

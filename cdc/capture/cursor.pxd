@@ -17,11 +17,18 @@ cdef class Cursor:
     cdef long long server_id
     cdef readonly Py_ssize_t body_at
     cdef readonly Py_ssize_t body_end
+    cdef long long file_seconds
+    cdef str opened_file
+    cdef long long opened_file_seconds
+    cdef long long opened_position
+    cdef long long opened_digest
+    cdef object last
 
     cdef Py_ssize_t step(
         self, bytes events, const unsigned char *data, Py_ssize_t at, Py_ssize_t total) except? -1
     cdef int _check(
         self, bytes events, const unsigned char *data, Py_ssize_t at, Py_ssize_t size) except? -1
+    cdef int _opens(self, bytes events, Py_ssize_t at) except? -1
     cdef void locate(
         self, int kind, int flags, Py_ssize_t size, long long log_position) noexcept
 

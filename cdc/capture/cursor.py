@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import struct
 import zlib
+from typing import Any
 
 import cython
 
 from cdc.capture import binlog
 from cdc.capture.avro_out import avro_string
+from cdc.capture.checkpoint import LastTransaction
 from cdc.errors import DecodeError
 
 if cython.compiled:
@@ -33,6 +35,7 @@ QUERY_COMPRESSED = cython.declare(cython.int, binlog.MARIADB_QUERY_COMPRESSED)
 ARTIFICIAL_FLAG = cython.declare(cython.int, binlog.ARTIFICIAL_FLAG)
 HEADER_BYTES = cython.declare(cython.Py_ssize_t, binlog.HEADER_BYTES)
 CHECKSUM_BYTES = cython.declare(cython.Py_ssize_t, binlog.CHECKSUM_BYTES)
+SENDER_BYTES = cython.declare(cython.Py_ssize_t, binlog.SENDER_BYTES)
 NAMED_BYTES_MIN = cython.declare(cython.Py_ssize_t, 31)
 """Of a ROTATE: header, position, some name, and perhaps a checksum."""
 
@@ -49,9 +52,13 @@ class Cursor:
         self.is_inside = False
         """The events come out of another one: all stand at its place."""
 
-    def start(self, file: str, position: int, server_seconds: int) -> None:
-        """Begin at a place."""
+    def start(self, file: str, position: int, server_seconds: int, last: Any = None) -> None:
+        """Begin at a place; `last` as the checkpoint there has it."""
         self.server_seconds = server_seconds
+        self.last = last
+        self.opened_file = ""
+        self.file_seconds = self.opened_file_seconds = 0
+        self.opened_position = self.opened_digest = 0
         self.checksummed = False
         self.is_described = False
         """True once a format description was seen: `checksummed` is known, not assumed."""
@@ -130,6 +137,8 @@ class Cursor:
         self.kind, self.flags = kind, flags
         self.body_at, self.body_end = at + HEADER_BYTES, at + size
         self._check(events, data, at, size)
+        if kind in (GTID, ANONYMOUS_GTID, GTID_TAGGED, MARIADB_GTID):
+            self._opens(events, at)
         # A dump repeats the file's description, which is as old as the file.
         if not (self.is_inside or flags & ARTIFICIAL_FLAG) and kind not in (
             FORMAT_DESCRIPTION,
@@ -172,6 +181,31 @@ class Cursor:
         return 0
 
     @cython.cfunc
+    @cython.exceptval(-1)
+    def _opens(self, events: bytes, at: cython.Py_ssize_t) -> cython.int:
+        """The event opens a transaction: remember it by numbers alone, there are many."""
+        self.opened_file, self.opened_file_seconds = self.file, self.file_seconds
+        self.opened_position = self.event_position
+        self.opened_digest = crc32(events, at, at + SENDER_BYTES) ^ crc32(
+            events, self.body_at, self.body_end
+        )
+        return 0
+
+    def last_transaction(self, name: str, commit_micros: int) -> LastTransaction | None:
+        """The last that was opened, given its name and time; None if none ever was."""
+        if not self.opened_file:
+            last: LastTransaction | None = self.last
+            return last
+        return LastTransaction(
+            name,
+            commit_micros,
+            self.opened_file,
+            self.opened_file_seconds,
+            self.opened_position,
+            self.opened_digest,
+        )
+
+    @cython.cfunc
     @cython.exceptval(check=False)
     def locate(
         self,
@@ -210,6 +244,7 @@ class Cursor:
             raise self.damaged(f"checksum algorithm {events[end - 5]} is not known")
         self.checksummed = events[end - 5] == 1
         self.is_described = True
+        self.file_seconds = int.from_bytes(events[at : at + 4], "little")
 
     def rotate(self, body: bytes) -> None:
         """The next file; a dump begins with an artificial ROTATE that names the first."""

@@ -187,8 +187,6 @@ class Decoder:
     def checkpoint(self) -> Checkpoint:
         """The place after the last event decoded."""
         transaction: Transaction = self.transaction
-        # Invariant 5: also in front of what goes on after a restart, and in what was done of it.
-        open_transaction, rows_done = transaction.done()
         return Checkpoint(
             flavor=self.flavor,
             server=self.server,
@@ -196,11 +194,13 @@ class Decoder:
             file=self.cursor.file,
             # An open transaction is read again from its begin, its GTID event included.
             pos=transaction.begun_at if transaction.is_open else self.cursor.position,
-            transaction=open_transaction,
-            rows_done=rows_done,
+            transaction=transaction.text() if transaction.has_begun else "",
+            rows_done=transaction.rows_done() if transaction.has_begun else 0,
             epoch=self.changes.epoch,
             sequence=self.changes.sequence,
             time_seconds=self.cursor.server_seconds,
+            awaited=transaction.awaited(),
+            last=self.cursor.last_transaction(transaction.text(), transaction.commit_micros),
         )
 
     def substitutions(self) -> dict[tuple[str, str], int]:
@@ -214,7 +214,7 @@ class Decoder:
         self.is_mysql = start.flavor == "mysql"
         self.transaction.start(start)
         self.changes.start(start)
-        self.cursor.start(start.file, start.pos, start.time_seconds)
+        self.cursor.start(start.file, start.pos, start.time_seconds, start.last)
         self.tables.start(start)
 
     def _place(self) -> str:

@@ -41,6 +41,11 @@ class ServerFacts:
     logs_statements: bool = True
     """Whether the texts of statements stand beside their rows."""
 
+    @property
+    def identity(self) -> str:
+        """What no other server of the same replication has (see docs/decisions/0013)."""
+        return self.server_uuid or str(self.server_id)
+
 
 @dataclass(frozen=True, slots=True)
 class BinaryLog:
@@ -93,6 +98,13 @@ def read_facts(session: Session) -> ServerFacts:
             for name in ("binlog_rows_query_log_events", "binlog_annotate_row_events")
         ),
     )
+
+
+def read_identity(session: Session) -> str:
+    """`ServerFacts.identity`, asked for alone: a proxy may lead the next session elsewhere."""
+    name = "server_id" if session.is_mariadb else "server_uuid"
+    (row,) = session.rows("asking who the server is", f"SELECT @@GLOBAL.{name} AS i")
+    return str(row["i"])
 
 
 def _gtids(session: Session, has_mode: bool) -> tuple[str, str]:

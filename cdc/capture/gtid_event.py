@@ -1,4 +1,4 @@
-"""Tagged GTID events (42): MySQL's own serialisation of numbered fields, from 8.3 on.
+"""MySQL's GTID events: tagged ones (42), its own serialisation of numbered fields, from 8.3 on.
 
 Format: mysql::serialization. A number's first byte says by its trailing ones how many bytes
 follow; the rest is the number, little-endian. Signed numbers have their sign in the lowest bit.
@@ -9,11 +9,14 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass
 
+from cdc.capture import binlog
 from cdc.errors import DecodeError
 
 UUID_BYTES = 16
 TAG_BYTES_MAX = 32
 
+_COMMIT_AT, _COMMIT_BYTES = 42, 7
+"""Of the immediate commit's time in the plain event; the original one follows if it differs."""
 _FLAGS, _UUID, _NUMBER, _TAG, _LAST_COMMITTED, _SEQUENCE, _IMMEDIATE, _ORIGINAL = range(8)
 
 
@@ -37,6 +40,17 @@ def tagged_gtid(body: bytes) -> TaggedGtid:
             f"a tagged GTID event can't be read: {error}",
             hint="the binlog is damaged; compare with mysqlbinlog --verify-binlog-checksum",
         ) from error
+
+
+def commit_micros_of(kind: int, body: bytes) -> int:
+    """When the transaction of one of MySQL's opening events was first committed; 0: unknown."""
+    if kind == binlog.GTID_TAGGED:
+        return tagged_gtid(body).commit_micros
+    immediate, original = (
+        int.from_bytes(body[at : at + _COMMIT_BYTES], "little")
+        for at in (_COMMIT_AT, _COMMIT_AT + _COMMIT_BYTES)
+    )
+    return original if immediate >> 55 else immediate
 
 
 def _read(fields: _Fields) -> TaggedGtid:

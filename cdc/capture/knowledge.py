@@ -28,7 +28,7 @@ class Place:
     pos: int
     """The end of the event, or the begin of its transaction where positions don't reach."""
     server: str = ""
-    """Whose file it is: MySQL's server_uuid; empty where that isn't known."""
+    """Whose file it is, as `Checkpoint.server` has it; empty where that isn't known."""
 
 
 @dataclass(frozen=True, slots=True)

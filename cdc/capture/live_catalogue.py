@@ -74,7 +74,7 @@ class LiveCatalogue:
     def _is_of(self, place: Place) -> bool:
         """Whether the server asked is the one that is followed: a proxy may give another."""
         assert self._facts is not None
-        return not place.server or place.server == self._facts.server_uuid
+        return not place.server or place.server == self._facts.identity
 
     def close(self) -> None:
         if self._session is not None:

@@ -26,7 +26,7 @@ def first_checkpoint(session: Session, facts: ServerFacts, start: StartAt) -> Ch
 
 
 def _checkpoint(facts: ServerFacts, gtid_set: str, file: str, pos: int) -> Checkpoint:
-    return Checkpoint(facts.flavor, facts.server_uuid, gtid_set, file, pos)
+    return Checkpoint(facts.flavor, facts.identity, gtid_set, file, pos)
 
 
 def _earliest(session: Session, facts: ServerFacts) -> Checkpoint:

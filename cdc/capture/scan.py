@@ -58,7 +58,7 @@ class Scan:
 
     def takes(self, events: bytes) -> bool:
         """Take a batch; True when the position is reached."""
-        for kind, flags, at, end in _headers(events):
+        for kind, flags, at, end in headers(events):
             is_between_files = kind == binlog.ROTATE and flags & binlog.ARTIFICIAL_FLAG
             if self._has_set and (is_between_files or self._at >= self._until):
                 self.finish(kind)
@@ -110,7 +110,7 @@ class Scan:
             self._mariadb.advance(domain, server_id, number)
 
 
-def _headers(events: bytes) -> Iterator[tuple[int, int, int, int]]:
+def headers(events: bytes) -> Iterator[tuple[int, int, int, int]]:
     """Type, flags, begin and end of each event."""
     at = 0
     while at < len(events):

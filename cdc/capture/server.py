@@ -45,7 +45,9 @@ class ServerSource:
         self.close()
         session = self._session = Session(self._settings)
         try:
-            begun = opening(session, after)
+            begun = opening(session, after, self._stop)
+            if begun is None:
+                return
             dump = Dump(session, begun.facts, begun.place, idle=self._idle, on_seen=self._on_seen)
             first: Checkpoint | None = begun.start
             for events in dump.batches(self._stop):

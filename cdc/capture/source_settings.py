@@ -57,6 +57,8 @@ class ServerSettings:
     """Server settings that are refused unless named: row_image_not_full, row_metadata_not_full."""
     heartbeat_seconds: float = 5.0
     connect_timeout_seconds: float = 10.0
+    lineage_wait_seconds: float = 60.0
+    """How long a server that lacks transactions of the checkpoint may take to catch up."""
     batch_bytes_max: int = BATCH_BYTES_MAX
     event_bytes_max: int = EVENT_BYTES_MAX
 

@@ -18,8 +18,7 @@ cdef class Transaction:
     cdef Out name
     cdef Out gtid
     cdef Out id_prefix
-    cdef bytes resume_name
-    cdef long long resume_ordinal
+    cdef dict begun
     cdef bytes source_uuid
     cdef bytes source_name
     cdef str source

@@ -42,8 +42,10 @@ class Transaction:
         """Begin at a checkpoint: an open transaction is read again, its done rows skipped."""
         self.executed = Executed(checkpoint.flavor, checkpoint.gtid_set)
         self.is_mysql = checkpoint.flavor == "mysql"
-        self.resume_name = checkpoint.transaction.encode()
-        self.resume_ordinal = checkpoint.rows_done
+        self.begun: dict[bytes, int] = {
+            name.encode(): rows for name, rows in checkpoint.begun().items()
+        }
+        """Transactions that came in part before a restart, and not again since → rows done."""
         self.is_open = False
         """A GTID or BEGIN was seen, its end was not."""
         self.has_begun = False
@@ -136,9 +138,10 @@ class Transaction:
         self.commit_micros = self.thread = 0
         self.ordinal = self.skip_until = 0
         self.is_resumed = False
-        if self.resume_name:
-            self.is_resumed = self.name.value() == self.resume_name
-            self.skip_until = self.resume_ordinal if self.is_resumed else 0
+        if self.begun:
+            done = self.begun.get(self.name.value())
+            self.is_resumed = done is not None
+            self.skip_until = done or 0
         gtid: Out = self.gtid
         gtid.n = 0
         gtid.byte(2 if has_gtid else 0)
@@ -161,7 +164,7 @@ class Transaction:
         """The open transaction, if it has a GTID, is processed."""
         self.is_open = self.has_begun = False
         if self.is_resumed:
-            self.resume_name, self.resume_ordinal = b"", 0
+            del self.begun[self.name.value()]
             self.is_resumed = False
         if not self.has_gtid:
             return 0
@@ -217,20 +220,18 @@ class Transaction:
         self._flush()
         return str(self.executed)
 
+    def rows_done(self) -> int:
+        """Row images of the open transaction; what was done before a restart stays done."""
+        return max(self.ordinal, self.skip_until)
+
+    def awaited(self) -> dict[str, int]:
+        """See `Checkpoint.awaited`: what was done stays done until its transaction has passed."""
+        is_open = self.name.value() if self.has_begun else b""
+        return {name.decode(): rows for name, rows in self.begun.items() if name != is_open}
+
     def text(self) -> str:
         """The open transaction's name: its GTID, else file:pos of its begin."""
         return self.name.value().decode()
-
-    def done(self) -> tuple[str, int]:
-        """The open transaction and how many of its row images are done; empty between any.
-
-        What was done before a restart stays done until the transaction has passed."""
-        if self.has_begun and not self.is_resumed:
-            return self.text(), self.ordinal
-        if self.resume_name:
-            ordinal = self.ordinal if self.is_resumed else 0
-            return self.resume_name.decode(), max(ordinal, self.resume_ordinal)
-        return "", 0
 
 
 @cython.cfunc

@@ -92,6 +92,8 @@ class ServerSource(_AnySource):
     connect_timeout_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0
     wait_seconds: Annotated[float, Field(ge=0, le=86400)] = 60.0
     """How long to wait at start for a server that isn't there."""
+    lineage_wait_seconds: Annotated[float, Field(ge=0, le=86400)] = 60.0
+    """How long a server that lacks transactions of the checkpoint may take to catch up."""
 
     @property
     def start_at(self) -> StartAt:

@@ -56,31 +56,28 @@ class Changes:
     def checkpoint(self, sequence: int) -> Checkpoint:
         """The place after the last event, with the records numbered so far."""
         assert self._start is not None
-        transaction, rows_done = self._transaction_done()
         return replace(
             self._start,
             gtid_set=str(self._executed),
             file=self._file,
             pos=self._begun_at if self._is_open else self._position,
-            transaction=transaction,
-            rows_done=rows_done,
+            transaction=self._transaction if self._has_begun else "",
+            rows_done=max(self._ordinal, self._done) if self._has_begun else 0,
+            awaited={
+                name: rows
+                for name, rows in self._resume.items()
+                if not (self._has_begun and name == self._transaction)
+            },
             sequence=sequence,
             time_seconds=self._seconds,
         )
-
-    def _transaction_done(self) -> tuple[str, int]:
-        """As `capture.transaction.Transaction.done`: what was done before a restart stays done."""
-        if self._has_begun and not self._is_resumed:
-            return self._transaction, self._ordinal
-        name, rows_done = self._resume
-        return name, max(rows_done, self._ordinal if self._is_resumed else 0)
 
     def _begin(self, start: Checkpoint) -> None:
         self._start, self._flavor = start, start.flavor
         self.tables.start(start)
         self._executed = Executed(start.flavor, start.gtid_set)
         self._file, self._position, self._seconds = start.file, start.pos, start.time_seconds
-        self._resume = (start.transaction, start.rows_done)
+        self._resume = start.begun()
         self._is_open = self._has_begun = self._is_resumed = False
         self._begun_at, self._transaction = start.pos, ""
         self._gtid: str | None = None
@@ -125,8 +122,8 @@ class Changes:
         self._begun_at, self._transaction = event.begin, name
         self._gtid, self._number = name if number else None, number
         self._micros = self._thread = self._ordinal = 0
-        self._is_resumed = name == self._resume[0]
-        self._done = self._resume[1] if self._is_resumed else 0
+        self._is_resumed = name in self._resume
+        self._done = self._resume.get(name, 0)
         self._is_uncounted = self._is_hidden = False
         self.tables.opened(self._where())
 
@@ -142,7 +139,7 @@ class Changes:
             add = self._executed.add if isinstance(self._number[0], str) else self._executed.advance
             add(*self._number)
         if self._is_resumed:
-            self._resume = ("", 0)
+            del self._resume[self._transaction]
         self._is_open = self._has_begun = self._is_resumed = False
         self._number = None
 

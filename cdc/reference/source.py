@@ -55,7 +55,9 @@ class ReferenceSource:
         Raises SourceError and PositionLost for what only people can mend."""
         self.close()
         with Session(self._settings) as session:
-            begun = opening(session, after)
+            begun = opening(session, after, self._stop)
+        if begun is None:
+            return
         start = begun.start
         gate = Gate(start.flavor, start.file, start.pos)
         stream = self._stream = _stream(self._settings, begun, gate, self._stop)

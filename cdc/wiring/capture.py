@@ -63,6 +63,7 @@ def server_settings(config: ConnectorConfig) -> ServerSettings:
         accept=frozenset(source.accept),
         heartbeat_seconds=source.heartbeat_seconds,
         connect_timeout_seconds=source.connect_timeout_seconds,
+        lineage_wait_seconds=source.lineage_wait_seconds,
         batch_bytes_max=config.limits.batch_bytes_max,
     )
 

@@ -306,7 +306,7 @@ def test_earliest_after_a_purge_knows_what_lies_before(own_database: FreshDataba
 
 def test_a_checkpoint_of_a_server_that_was_reset_is_refused(own_database: FreshDatabase) -> None:
     insert(own_database, 1, 2, 3)
-    settings = server_settings(own_database)
+    settings = server_settings(own_database, lineage_wait_seconds=0.3)
     after = read(settings, rows(4), begun=lambda: insert(own_database, 4)).start
     is_mysql = isinstance(own_database.server, MySQLServer)
     own_database.execute("reset binary logs and gtids" if is_mysql else "reset master")

@@ -1,0 +1,416 @@
+"""Another server, and the same one with another past: what goes on, what waits, what stops."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from cdc.capture.batch import with_rests
+from cdc.capture.checkpoint import Checkpoint
+from cdc.capture.gtid import MysqlGtidSet
+from cdc.capture.server import ServerSource
+from cdc.capture.source_settings import StartAt
+from cdc.errors import PositionLost, SourceError
+from cdc.running import running
+from cdc.services import MariaDBServer, MySQLServer, mariadb, mysql
+from tests import binlogs
+from tests.connectors import wait_until
+from tests.forms_plugin import compiled, plain
+from tests.reading import SECONDS_MAX, settings_for
+from tests.services_plugin import FreshDatabase, fresh_database, held
+from tests.shop import new_shop
+
+Server = MySQLServer | MariaDBServer
+LARGE_ROWS = 3000
+UNPROVEN = "going on by what the server says, without proof"
+
+
+@dataclass
+class Followed:
+    """What came of a reading, up to where it was stopped."""
+
+    rows: list[Any] = field(default_factory=list)
+    """(op, id) of each change event, in order."""
+    ids: list[str] = field(default_factory=list)
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def kept(self) -> Checkpoint:
+        """The last checkpoint, as the next start finds it."""
+        assert self.checkpoint is not None
+        return Checkpoint.from_bytes(self.checkpoint.to_bytes())
+
+    def has(self, *rows: Any) -> bool:
+        """Whether these came and their transactions are over."""
+        return set(rows) <= set(self.rows) and not self.kept.transaction
+
+
+def follow(
+    server: Server,
+    database: FreshDatabase,
+    until: Callable[[Followed], bool],
+    after: Checkpoint | None = None,
+    *,
+    begun: Callable[[], object] = lambda: None,
+    **more: Any,
+) -> Followed:
+    """Capture the database until the condition holds, then stop at that very batch."""
+    table = f"{database.name}.t"
+    settings = settings_for(server.address, table, **{"lineage_wait_seconds": 0.5, **more})
+    stop, found = threading.Event(), Followed(checkpoint=after)
+    timer = threading.Timer(SECONDS_MAX, stop.set)
+    timer.start()
+    reading = binlogs.Reading(compiled() or plain(), tables=(table,))
+    source = ServerSource(settings, stop=stop)
+    try:
+        for batch in with_rests(source.read(after), reading.decoder):
+            output = reading.decoder(batch)
+            found.checkpoint = output.checkpoint
+            for record in output.records:
+                value = reading.decoded(record.value)
+                found.rows.append((value["op"], (value["after"] or value["before"])["id"]))
+                found.ids.append(binlogs.id_of(record))
+            if batch.start is not None:
+                begun()
+            if until(found):
+                return found
+    finally:
+        timer.cancel()
+        source.close()
+    raise AssertionError(f"did not come within {SECONDS_MAX} s: {found}")
+
+
+def inserted(*numbers: int) -> Callable[[Followed], bool]:
+    return lambda found: found.has(*(("c", number) for number in numbers))
+
+
+def updated(number: int) -> Callable[[Followed], bool]:
+    return lambda found: found.has(("u", number))
+
+
+def execute(server: Server, *statements: str) -> list[tuple[Any, ...]]:
+    """Runs the statements in one connection; the rows of the last one."""
+    with server.connect() as connection, connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+        return list(cursor.fetchall())
+
+
+def insert(database: FreshDatabase, *numbers: int) -> None:
+    """One transaction for each number."""
+    database.execute(*(f"insert into t values ({number}, 'x')" for number in numbers))
+
+
+def executed(server: Server) -> str:
+    name = "gtid_executed" if server.flavor == "mysql" else "gtid_binlog_pos"
+    ((text,),) = execute(server, f"select @@global.{name}")
+    return str(text).replace("\n", "")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A source, and a replica that follows it by GTID and writes a binlog of its own."""
+
+    source: Server
+    replica: Server
+
+    def wait_replicated(self) -> None:
+        """Until the replica has all that the source has."""
+        is_mysql = self.source.flavor == "mysql"
+        function = "wait_for_executed_gtid_set" if is_mysql else "master_gtid_wait"
+        query = f"select {function}('{executed(self.source)}', {SECONDS_MAX})"
+        assert execute(self.replica, query) == [(0,)], execute(self.replica, "show replica status")
+
+    def write_at_replica(self, *statements: str) -> None:
+        """Transactions of its own, as a promoted one makes them."""
+        # MariaDB's would have the numbers of its source's next ones.
+        own = [] if self.source.flavor == "mysql" else ["set session gtid_domain_id = 9"]
+        execute(self.replica, *own, *statements)
+
+
+REPLICATE = {
+    "mysql": "change replication source to source_host = '127.0.0.1', source_port = {port},"
+    " source_user = 'root', source_auto_position = 1, get_source_public_key = 1,"
+    " source_connect_retry = 1",
+    "mariadb": "change master to master_host = '127.0.0.1', master_port = {port},"
+    " master_user = 'root', master_use_gtid = slave_pos, master_connect_retry = 1",
+}
+MYSQL_REPLICA = (
+    "--server-id=7",
+    # It cuts the rows of a transaction into other events than its source does.
+    "--binlog-row-event-max-size=1024",
+    # It may commit in another order.
+    "--replica-preserve-commit-order=OFF",
+    "--replica-parallel-workers=4",
+)
+MARIADB_REPLICA = ("--server-id=7", "--log-slave-updates=ON")
+
+
+@pytest.fixture(scope="module")
+def mysql_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    def start(folder: Path) -> MySQLServer:
+        return mysql.start(folder, flags=MYSQL_REPLICA)
+
+    with (
+        held(tmp_path_factory.mktemp("source") / "mysql", mysql.start) as source,
+        held(tmp_path_factory.mktemp("replica") / "mysql", start) as replica,
+    ):
+        yield paired(source, replica)
+
+
+@pytest.fixture(scope="module")
+def mariadb_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    def start(folder: Path) -> MariaDBServer:
+        return mariadb.start(folder, flags=MARIADB_REPLICA)
+
+    with (
+        held(tmp_path_factory.mktemp("source") / "mariadb", mariadb.start) as source,
+        held(tmp_path_factory.mktemp("replica") / "mariadb", start) as replica,
+    ):
+        yield paired(source, replica)
+
+
+def paired(source: Server, replica: Server) -> Pair:
+    execute(replica, REPLICATE[source.flavor].format(port=source.address.port), "start replica")
+    return Pair(source, replica)
+
+
+@pytest.fixture(params=["mysql", "mariadb"])
+def pair(request: pytest.FixtureRequest) -> Pair:
+    return request.getfixturevalue(f"{request.param}_pair")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def database(pair: Pair) -> Iterator[FreshDatabase]:
+    """A database that the replica has as well."""
+    with fresh_database(pair.source) as database:
+        database.execute("create table t (id int primary key, v varchar(40))")
+        pair.wait_replicated()
+        yield database
+
+
+def here(server: Server) -> StartAt:
+    """The binlog's present end."""
+    return StartAt("gtid", gtid_set=executed(server))
+
+
+# Another server
+
+
+def test_a_failover_inside_a_transaction_loses_nothing_and_doubles_nothing(
+    pair: Pair, database: FreshDatabase
+) -> None:
+    start = here(pair.source)
+    values = ",".join(f"({number}, repeat('y', 40))" for number in range(1, LARGE_ROWS + 1))
+    insert(database, 0)
+    database.execute(f"insert into t values {values}")
+    first = follow(
+        pair.source,
+        database,
+        lambda found: found.kept.rows_done > 500,
+        start=start,
+        batch_bytes_max=20_000,
+    )
+    assert 500 < first.kept.rows_done < LARGE_ROWS
+    pair.wait_replicated()
+    execute(pair.replica, "stop replica")
+    pair.write_at_replica(f"insert into {database.name}.t values (-1, 'z')")
+    with capture_logs() as logs:
+        second = follow(pair.replica, database, inserted(-1), first.kept)
+    rows = [*first.rows, *second.rows]
+    assert rows == [("c", number) for number in (*range(LARGE_ROWS + 1), -1)]
+    assert len(set(first.ids + second.ids)) == len(rows)
+    assert logs[0]["event"] == "going on at another server"
+    assert second.kept.server != first.kept.server
+    assert second.kept.sequence == len(rows)
+    # From here on the replica is the checkpoint's own server.
+    pair.write_at_replica(f"insert into {database.name}.t values (-2, 'z')")
+    with capture_logs() as logs:
+        third = follow(pair.replica, database, inserted(-2), second.kept)
+    assert third.rows == [("c", -2)]
+    assert logs == []
+    execute(pair.replica, "start replica")
+
+
+def test_a_replica_that_lags_is_waited_for_and_given_up_by_name(
+    pair: Pair, database: FreshDatabase
+) -> None:
+    execute(pair.replica, "stop replica")
+    ahead = follow(pair.source, database, inserted(2), begun=lambda: insert(database, 2))
+    assert ahead.kept.last is not None
+    with pytest.raises(SourceError, match="lineage_wait_seconds") as refused:
+        follow(pair.replica, database, inserted(3), ahead.kept)
+    assert ahead.kept.last.name in refused.value.message
+    with capture_logs() as logs, ThreadPoolExecutor(1) as beside:
+        reading = beside.submit(
+            follow,
+            pair.replica,
+            database,
+            inserted(3),
+            ahead.kept,
+            lineage_wait_seconds=SECONDS_MAX,
+        )
+        wait_until(lambda: "waiting for the source to catch up" in str(logs), lambda: str(logs))
+        execute(pair.replica, "start replica")
+        insert(database, 3)
+        assert reading.result().rows == [("c", 3)]
+
+
+def test_a_transaction_that_comes_late_at_a_replica_is_delivered(mysql_pair: Pair) -> None:
+    """Its parallel workers leave a gap, which the checkpoint keeps."""
+    source, replica = mysql_pair.source, mysql_pair.replica
+    with fresh_database(source) as database:
+        database.execute("create table t (id int primary key, v varchar(40))")
+        insert(database, 1)
+        mysql_pair.wait_replicated()
+        with replica.connect(autocommit=False) as blocker, blocker.cursor() as cursor:
+            cursor.execute(f"select * from {database.name}.t where id = 1 for update")
+
+            def write() -> None:
+                database.execute("update t set v = 'late' where id = 1")
+                insert(database, 2, 3)
+
+            first = follow(replica, database, inserted(2, 3), begun=write)
+            assert sorted(first.rows) == [("c", 2), ("c", 3)]
+            all_of_it, kept = map(MysqlGtidSet.parse, (executed(source), first.kept.gtid_set))
+            assert all_of_it.subtract(kept).count() == 1
+            without_own = replace(first.kept, gtid_set=str(kept.intersect(all_of_it)))
+            elsewhere = follow(source, database, updated(1), without_own)
+            late = follow(replica, database, updated(1), first.kept, begun=blocker.rollback)
+            assert elsewhere.rows == late.rows == [("u", 1)]
+
+
+def test_another_server_is_refused_where_files_are_the_coordinates(
+    pair: Pair, database: FreshDatabase
+) -> None:
+    after = follow(pair.source, database, inserted(1), begun=lambda: insert(database, 1)).kept
+    pair.wait_replicated()
+    with pytest.raises(SourceError, match=f"{after.server}.*coordinates is file"):
+        follow(pair.replica, database, inserted(2), after, coordinates="file")
+
+
+# The same server with another past
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A server and its data folder."""
+
+    server: Server
+    data: Path
+
+    def crash(self) -> None:
+        self.server.kill()
+
+    def keep(self) -> None:
+        """A copy of the data as it is now."""
+        shutil.copytree(
+            self.data, self.data.with_name("kept"), ignore=shutil.ignore_patterns("*.sock*")
+        )
+
+    def put_back(self) -> None:
+        shutil.rmtree(self.data)
+        self.data.with_name("kept").rename(self.data)
+
+
+@pytest.fixture(scope="module", params=["mysql", "mariadb"])
+def alone(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Alone]:
+    folder = tmp_path_factory.mktemp("alone") / request.param
+    start: Any = mysql.start if request.param == "mysql" else mariadb.start
+    with held(folder, start) as server:
+        yield Alone(server, folder / "data")
+
+
+@pytest.fixture
+def own_database(alone: Alone) -> Iterator[FreshDatabase]:
+    with fresh_database(alone.server) as database:
+        database.execute("create table t (id int primary key, v varchar(40))")
+        yield database
+
+
+def test_the_same_numbers_with_another_past_are_refused(
+    alone: Alone, own_database: FreshDatabase
+) -> None:
+    """After a crash that lost the binlog's tail, and after a reset."""
+    server, database = alone.server, own_database
+    insert(database, 1)
+    alone.crash()
+    alone.keep()
+    server.restart()
+    lost = follow(server, database, inserted(2, 3), begun=lambda: insert(database, 2, 3))
+    alone.crash()
+    alone.put_back()
+    server.restart()
+    with pytest.raises(SourceError, match=r"lacks transactions .* lost the end of its binlog"):
+        follow(server, database, inserted(9), lost.kept)
+    insert(database, 4, 5, 6)  # they have the numbers that the lost ones had
+    for coordinates in ("auto", "file"):
+        with pytest.raises(PositionLost, match=r"captured last, .*no longer|lost its tail"):
+            follow(server, database, inserted(9), lost.kept, coordinates=coordinates)
+
+    kept = follow(server, database, inserted(8), begun=lambda: insert(database, 7, 8)).kept
+    is_mysql = server.flavor == "mysql"
+    execute(server, "reset binary logs and gtids" if is_mysql else "reset master")
+    insert(database, *range(100, 160))
+    for coordinates in ("auto", "file"):
+        with pytest.raises(PositionLost, match=r"captured last, .*no longer|is gone"):
+            follow(server, database, inserted(9), kept, coordinates=coordinates)
+
+
+def test_a_restart_and_a_purge_are_no_other_past(alone: Alone, own_database: FreshDatabase) -> None:
+    server, database = alone.server, own_database
+    first = follow(server, database, inserted(1), begun=lambda: insert(database, 1)).kept
+    assert first.last is not None
+    server.restart()
+    insert(database, 2)
+    with capture_logs() as logs:
+        second = follow(server, database, inserted(2), first)
+        assert logs == []
+        unknown = follow(server, database, inserted(2), replace(first, last=None))
+        assert [log["event"] for log in logs] == [UNPROVEN]
+    assert second.rows == unknown.rows == [("c", 2)]
+    execute(server, "flush binary logs")
+    ((newest, *_),) = execute(server, "show binary logs")[-1:]
+    wait_until(
+        lambda: (
+            execute(server, f"purge binary logs to '{newest}'", "show binary logs")[0][0] == newest
+        ),
+        "the server still keeps a file",
+    )
+    insert(database, 3)
+    with capture_logs() as logs:
+        third = follow(server, database, inserted(3), second.kept)
+    assert third.rows == [("c", 3)]
+    assert [log["event"] for log in logs] == [UNPROVEN]
+
+
+# Quiet tables
+
+
+def test_the_checkpoint_moves_though_no_captured_table_does(
+    tmp_path: Path, mysql_database: FreshDatabase
+) -> None:
+    made = new_shop(tmp_path, mysql_database)
+    config = made.project.load(made.file)
+    server = mysql_database.server
+    with (
+        fresh_database(server) as other,
+        running(config, ("capture",), made.project.environment) as run,
+    ):
+        other.execute("create table t (id int primary key, v varchar(40))", "flush binary logs")
+        insert(other, 1)
+        (place,) = execute(server, "show binary log status")  # type: ignore[arg-type]
+        wanted = f"at {place[0]}:{place[1]}"
+        status = run.metrics.stage("capture").status
+        wait_until(lambda: status().checkpoint.endswith(wanted), lambda: status().checkpoint)
+        assert not made.changes()
