@@ -48,6 +48,7 @@ def test_mariadb_goes_on_by_gtid_or_by_file() -> None:
         after = replace(HERE_MARIADB, server=server)
         assert way_on(MARIADB, LOGS, after, "auto") == Way("gtid", False)
         assert way_on(MARIADB, LOGS, after, "file") == Way("file", False)
+        assert taken_on(MARIADB, after, Way("gtid", False)).server == MARIADB.identity
 
 
 @pytest.mark.parametrize(
