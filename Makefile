@@ -6,15 +6,17 @@ BIN := $(VENV)/bin
 # Each has servers of its own; most tests wait for a server most of the time.
 TEST_PROCESSES ?= 2
 SECONDS ?= 60
+KILLS ?= 200
 SERVICES ?= mysql mariadb kafka registry
 
-.PHONY: help setup demo test lint types bench fuzz asan services services-stop clean
+.PHONY: help setup demo test lint types bench faults fuzz asan services services-stop clean
 
 help:
 	@echo "make demo           see the whole pipeline work on the example shop (KEEP=1: leave it running)"
 	@echo "make test           lint, types and all tests, on real servers"
 	@echo "make setup          only make .venv with everything in it (.venv/bin/cdc)"
 	@echo "make bench          measure, print a table, write bench.json (ROWS=1500000; PEERS=1: Debezium, too)"
+	@echo "make faults         kill capture at random under load, check every record (KILLS=200)"
 	@echo "make fuzz           hostile input, SECONDS=60 of it; --keep in FUZZ adds to the corpus"
 	@echo "make asan           the same through the compiled form under AddressSanitizer"
 	@echo "make services       start MySQL, MariaDB, Kafka and a schema registry for work by hand"
@@ -53,6 +55,9 @@ test: lint types
 
 bench: setup
 	$(BIN)/python -m tests.bench
+
+faults: setup
+	$(BIN)/python -m tests.faults.kills --kills $(KILLS)
 
 fuzz: setup
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(FUZZ)

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from cdc.services import DatabaseAddress, DatabaseServer, Server, kafka, mysql, registry
 
+S = TypeVar("S", bound=Server)
 MYSQL_FLAGS = (
     "--sync-binlog=0",
     "--innodb-flush-log-at-trx-commit=2",
@@ -50,18 +51,18 @@ def own_servers(folder: Path) -> Iterator[Servers]:
     shutil.rmtree(folder, ignore_errors=True)
     with ExitStack() as held:
         database = held.enter_context(
-            _ended(mysql.start(folder / "mysql", flags=MYSQL_FLAGS), folder / "mysql")
+            ended(mysql.start(folder / "mysql", flags=MYSQL_FLAGS), folder / "mysql")
         )
-        log = held.enter_context(_ended(kafka.start(folder / "kafka"), folder / "kafka"))
+        log = held.enter_context(ended(kafka.start(folder / "kafka"), folder / "kafka"))
         schemas = held.enter_context(
-            _ended(registry.start(folder / "registry"), folder / "registry")
+            ended(registry.start(folder / "registry"), folder / "registry")
         )
-        yield Servers(database, log.url, schemas.url)
+        yield Servers(database, log.url, names.url)
 
 
 @contextmanager
-def _ended(server: Any, folder: Path) -> Iterator[Any]:
-    assert isinstance(server, Server)
+def ended(server: S, folder: Path) -> Iterator[S]:
+    """The server for as long as the block runs; of its folder only the logs stay."""
     try:
         yield server
     finally:
