@@ -57,7 +57,7 @@ def own_servers(folder: Path) -> Iterator[Servers]:
         schemas = held.enter_context(
             ended(registry.start(folder / "registry"), folder / "registry")
         )
-        yield Servers(database, log.url, names.url)
+        yield Servers(database, log.url, schemas.url)
 
 
 @contextmanager
