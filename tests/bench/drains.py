@@ -11,7 +11,7 @@ from tests.bench.connect import worker
 from tests.bench.debezium import HEAP, HEAP_MIN, LABEL, Debezium
 from tests.bench.drain import Drain, drain
 from tests.bench.figures import Figure, repeated
-from tests.bench.goals import AGAINST_DEBEZIUM
+from tests.bench.goals import AGAINST_AT_LEAST_ONCE, AGAINST_DEBEZIUM
 from tests.bench.lab import MB, Lab
 from tests.bench.place import Stretch
 from tests.bench.running import System
@@ -63,6 +63,18 @@ def beside(lab: Lab, load: Load) -> Iterator[Figure]:
     yield Figure(f"{ours}, {AGAINST_DEBEZIUM}", ratio, "times", setup)
 
 
+def without_transactions(lab: Lab, load: Load) -> Iterator[Figure]:
+    """Ours at least once, and how much of that rate is left with Kafka's transactions."""
+    exactly_once = f"{load.name} into Kafka"
+    label = f"{exactly_once}, at least once"
+    runs = _runs(lab, label, lab.capture(sections={"delivery": "at_least_once"}), load.stretch)
+    lab.note_rss([run.taken.peak_rss_bytes for run in runs])
+    rates = [run.per_second for run in runs]
+    yield from repeated(label, rates, load.unit, load.setup)
+    ratio = lab.rates[exactly_once] / mean(rates)
+    yield Figure(f"{exactly_once}, {AGAINST_AT_LEAST_ONCE}", ratio, "times", "means")
+
+
 def with_small_heap(lab: Lab, load: Load) -> Iterator[Figure]:
     """What memory Debezium needs at least, in a worker of its own that begins cold."""
     if lab.worker is None:
@@ -94,15 +106,16 @@ def giant(lab: Lab, stretch: Stretch) -> Iterator[Figure]:
     yield Figure(f"{label}, peak memory", peak, "MB", f"RSS; {setup}")
 
 
-def start(lab: Lab, stretch: Stretch) -> Iterator[Figure]:
-    """From the start of the command to the first change that is visible."""
-    label = "start of cdc run to first event in Kafka"
+def start(lab: Lab, stretch: Stretch, behind: str = "") -> Iterator[Figure]:
+    """From the start of the command to the first change that is visible; what is `behind` it in
+    the binlog is looked through for DDL first."""
+    label = "start of cdc run to first event in Kafka" + (" with a backlog" if behind else "")
     runs = _runs(lab, label, lab.capture(), stretch, repeats=lab.sizes.starts)
     lab.note_rss([run.taken.peak_rss_bytes for run in runs])
     starts = [run.first_seconds for run in runs]
     setup = (
         f"median of {len(starts)} first starts, each makes its topics and registers its"
-        f" schemas; {min(starts):.2f} to {max(starts):.2f} s"
+        f" schemas; {min(starts):.2f} to {max(starts):.2f} s; {behind or 'nothing behind it'}"
     )
     yield Figure(label, median(starts), "s", setup)
 

@@ -90,6 +90,7 @@ def figures(lab: Lab) -> Iterator[Figure]:
             pass
     for load in (loads.bulk, loads.singles):
         yield from drains.drained(lab, load, lab.kafka)
+        yield from drains.without_transactions(lab, load)
         yield from drains.beside(lab, load)
     yield from drains.with_small_heap(lab, loads.bulk)
     for load in (loads.bulk, loads.singles):
@@ -104,7 +105,9 @@ def figures(lab: Lab) -> Iterator[Figure]:
     yield from drains.giant(lab, loads.giant)
     yield from latencies.to_consumers(lab)
     yield from latencies.to_views(lab)
-    yield from drains.start(lab, loads.few)
+    yield from drains.start(lab, loads.few, "all that the latency measures wrote behind it")
+    new = lab.shop.bulk("new_orders", Orders(), START_ROWS, START_ROWS)
+    yield from drains.start(lab, new)
     variables = plain_form(lab.folder / "plain")
     setup = f"{loads.plain.changes:,} inserted rows of 11 columns"
     yield Figure("capture's peak memory", lab.peak_rss, "MB", "RSS, the most of all runs above")
