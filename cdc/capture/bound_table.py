@@ -32,7 +32,7 @@ class BoundTable:
         self.json_columns: tuple[int, ...] = ()
         """Indexes of the columns that a partial update may change in part."""
         self.topic_index = -1
-        """Of `ChangeEvents.topics`; -1 before its first record."""
+        """Of `BlockWriter.topics`; -1 before its first record."""
         self.captured = bool(topic)
         self.value_frame, self.key_frame = frames
         self.static_source = static_source

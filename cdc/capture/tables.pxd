@@ -1,14 +1,14 @@
 # Types of tables.py, for the compiled form.
 cimport cython
+from cdc.capture.block_writer cimport BlockWriter
 from cdc.capture.bound_table cimport BoundTable
-from cdc.capture.change_events cimport ChangeEvents
 from cdc.capture.cursor cimport Cursor
 from cdc.capture.transaction cimport Transaction
 
 @cython.final
 cdef class Tables:
     cdef object binder
-    cdef ChangeEvents changes
+    cdef BlockWriter block
     cdef Transaction transaction
     cdef Cursor cursor
     cdef object flavor
@@ -25,3 +25,4 @@ cdef class Tables:
     cdef int announced(
         self, bytes events, const unsigned char *data, Py_ssize_t at, Py_ssize_t end) except? -1
     cdef BoundTable of(self, long long table_id)
+    cdef int forget_ids_if_many(self) except? -1

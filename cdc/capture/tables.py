@@ -18,15 +18,15 @@ from cdc.capture.schema_changes import Said
 from cdc.capture.shapes import parse_table_map, table_of
 
 if cython.compiled:
+    from cython.cimports.cdc.capture.block_writer import BlockWriter
     from cython.cimports.cdc.capture.bound_table import BoundTable
-    from cython.cimports.cdc.capture.change_events import ChangeEvents
     from cython.cimports.cdc.capture.cursor import Cursor, uint
     from cython.cimports.cdc.capture.transaction import Transaction
     from cython.cimports.cpython.bytes import PyBytes_AS_STRING
     from cython.cimports.libc.string import memcmp
 else:
+    from cdc.capture.block_writer import BlockWriter
     from cdc.capture.bound_table import BoundTable
-    from cdc.capture.change_events import ChangeEvents
     from cdc.capture.cursor import Cursor, uint
     from cdc.capture.transaction import Transaction
 
@@ -42,9 +42,9 @@ class Tables:
     """What the binder knows of the tables in the stream, kept at hand."""
 
     def __init__(
-        self, binder: Any, changes: ChangeEvents, transaction: Transaction, cursor: Cursor
+        self, binder: Any, block: BlockWriter, transaction: Transaction, cursor: Cursor
     ) -> None:
-        self.binder, self.changes = binder, changes
+        self.binder, self.block = binder, block
         self.transaction, self.cursor = transaction, cursor
         self.substituted = Counter[tuple[str, str]]()
         self.by_map: dict[bytes, BoundTable] = {}
@@ -73,10 +73,13 @@ class Tables:
         self.by_id: dict[int, BoundTable] = {}
         self.last_map, self.last_id = b"", -1
 
-    def forget_ids_if_many(self) -> None:
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def forget_ids_if_many(self) -> cython.int:
         """Between transactions: each statement announces its tables anew."""
         if len(self.by_id) > TABLE_MAPS_MAX:
             self.forget_ids()
+        return 0
 
     def _forget_old_ids(self) -> None:
         """Inside a transaction: a statement may still need those that came last."""
@@ -119,7 +122,7 @@ class Tables:
     def _add_records(self) -> None:
         """What the binder has to say beside the change events."""
         for record in self.binder.records():
-            self.changes.add(*record)
+            self.block.add(*record)
         self.is_waiting = self.binder.is_waiting
 
     @cython.cfunc
