@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 MAGIC: Final = b"\xfebin"
+FIRST_POS: Final = len(MAGIC)
+"""Where the first event of a file stands."""
 HEADER_BYTES: Final = 19
 CHECKSUM_BYTES: Final = 4
 SENDER_BYTES: Final = 9

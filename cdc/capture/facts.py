@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cdc.capture import binlog
 from cdc.capture.checkpoint import Flavor
 
 if TYPE_CHECKING:  # it comes in as an argument: decisions over facts import no socket
@@ -36,6 +38,8 @@ class ServerFacts:
     gtid_executed: str = ""
     """MySQL's executed set; MariaDB's last GTID of each domain in its binlog."""
     gtid_purged: str = ""
+    """MySQL's purged set; MariaDB's last GTID of each domain before its oldest file, once asked
+    (`read_purged`)."""
     expire_seconds: int = 0
     """How long binlog files are kept; 0: for ever."""
     logs_statements: bool = True
@@ -117,6 +121,18 @@ def _gtids(session: Session, has_mode: bool) -> tuple[str, str]:
         return "", ""
     (row,) = session.rows("reading the executed GTIDs", f"SELECT {columns}")
     return row["e"].replace("\n", ""), row["p"].replace("\n", "")
+
+
+def read_purged(session: Session, logs: Sequence[BinaryLog]) -> str:
+    """MariaDB's last GTID of each domain before its oldest file."""
+    if not logs:
+        return ""
+    doing, first = (
+        "reading the GTIDs before the oldest binlog file",
+        (logs[0].name, binlog.FIRST_POS),
+    )
+    (row,) = session.rows(doing, "SELECT BINLOG_GTID_POS(%s, %s) AS p", first)
+    return row["p"] or ""
 
 
 def _expire_seconds(known: dict[str, str]) -> int:

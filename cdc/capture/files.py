@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from cdc.capture import binlog
 from cdc.capture.batch import EventBatch
+from cdc.capture.binlog import FIRST_POS
 from cdc.capture.checkpoint import Checkpoint, Flavor
 from cdc.capture.pieces import EndsInside, pieces
 from cdc.capture.scan import Scan
@@ -18,7 +19,6 @@ from cdc.capture.source_settings import BATCH_BYTES_MAX, EVENT_BYTES_MAX, StartA
 from cdc.capture.unfolding import Unfolder
 from cdc.errors import DecodeError, PositionLost, SourceError
 
-FIRST_POS = 4
 ENCRYPTED_MAGIC = b"\xfdbin"
 FORMAT_BYTES_MAX = 1 << 12
 """A format description is some hundred bytes."""

@@ -21,6 +21,13 @@ POSITION_MAX = (1 << 32) - 1
 BEGIN_ANEW = (
     "compare the tables with what was published, then begin anew under another connector name"
 )
+AFTER_PURGE = (
+    "go on with a server of the same replication that still has them (source.host), restore these"
+    " binlogs, or begin anew under another connector name and take a snapshot; keep them longer:"
+    " {keep};"
+)
+KEEP = "SET PERSIST binlog_expire_logs_seconds = 604800"
+KEEP_MARIADB = "SET GLOBAL binlog_expire_logs_seconds = 604800, and in my.cnf"
 GTIDS_SHOWN_MAX = 400
 """Characters of a GTID set in a message."""
 
@@ -62,9 +69,9 @@ def taken_on(facts: ServerFacts, after: Checkpoint, way: Way) -> Checkpoint:
     if not way.is_other:
         return replace(after, server=facts.identity)
     last = after.last and replace(
-        after.last, file="", file_seconds=0, pos=len(binlog.MAGIC), digest=0
+        after.last, file="", file_seconds=0, pos=binlog.FIRST_POS, digest=0
     )
-    return replace(after, server=facts.identity, file="", pos=len(binlog.MAGIC), last=last)
+    return replace(after, server=facts.identity, file="", pos=binlog.FIRST_POS, last=last)
 
 
 def _check_can_move(facts: ServerFacts, after: Checkpoint, wanted: Coordinates) -> None:
@@ -112,15 +119,8 @@ def _check_sets(facts: ServerFacts, after: Checkpoint, is_other: bool) -> None:
     # What is done in part must come again: a server without it would leave it in part for good.
     begun = [name for name in after.begun() if not is_place(name)]
     if facts.flavor == "mariadb":
-        have = MariadbGtidList.parse(facts.gtid_executed)
-        wanted = MariadbGtidList.parse(after.gtid_set)
-        for name in begun:
-            wanted = wanted.union(MariadbGtidList.parse(name))
-        ahead = str(wanted.subtract(have))
-        if ahead:
-            is_own = any(gtid.split("-")[1] == facts.identity for gtid in ahead.split(","))
-            raise _lacking(ahead, str(have), is_own and not is_other)
-        return  # what was purged the server says itself: it looks for the place anyway
+        _check_domains(facts, after, begun, is_other)
+        return
     done, executed = MysqlGtidSet.parse(after.gtid_set), MysqlGtidSet.parse(facts.gtid_executed)
     unknown = done.union(MysqlGtidSet.parse(",".join(begun))).subtract(executed)
     if unknown:
@@ -131,8 +131,27 @@ def _check_sets(facts: ServerFacts, after: Checkpoint, is_other: bool) -> None:
         raise PositionLost(
             f"the server purged {gone.count()} transactions that the checkpoint still needs:"
             f" {shown(str(gone))}",
-            hint="restore these binlogs, or begin anew under another connector name and take a"
-            " snapshot; keep them longer: SET PERSIST binlog_expire_logs_seconds = 604800;",
+            hint=AFTER_PURGE.format(keep=KEEP),
+        )
+
+
+def _check_domains(
+    facts: ServerFacts, after: Checkpoint, begun: Sequence[str], is_other: bool
+) -> None:
+    have, done = MariadbGtidList.parse(facts.gtid_executed), MariadbGtidList.parse(after.gtid_set)
+    wanted = done
+    for name in begun:
+        wanted = wanted.union(MariadbGtidList.parse(name))
+    ahead = str(wanted.subtract(have))
+    if ahead:
+        is_own = any(gtid.split("-")[1] == facts.identity for gtid in ahead.split(","))
+        raise _lacking(ahead, str(have), is_own and not is_other)
+    gone = MariadbGtidList.parse(facts.gtid_purged).subtract(done)
+    if gone:
+        raise PositionLost(
+            f"the server purged transactions that the checkpoint still needs: those up to"
+            f" {shown(str(gone))}; the checkpoint has those up to {shown(str(done)) or 'none'}",
+            hint=AFTER_PURGE.format(keep=KEEP_MARIADB),
         )
 
 

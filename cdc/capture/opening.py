@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.connection import Session
 from cdc.capture.dump import Place
-from cdc.capture.facts import BinaryLog, ServerFacts, binary_logs, read_facts
+from cdc.capture.facts import BinaryLog, ServerFacts, binary_logs, read_facts, read_purged
 from cdc.capture.grants import read_grants
 from cdc.capture.lineage import Behind, Way, taken_on, way_on
 from cdc.capture.places import first_checkpoint
@@ -67,6 +67,8 @@ def _opening(session: Session, after: Checkpoint | None) -> Opening:
     _refuse_what_cannot_be_followed(session, facts)
     start = after or first_checkpoint(session, facts, settings.start)
     logs = binary_logs(session)
+    if facts.flavor == "mariadb":
+        facts = replace(facts, gtid_purged=read_purged(session, logs))
     way = way_on(facts, logs, start, settings.coordinates)
     if after is not None:
         _check_continuity(settings, facts, logs, after, way)

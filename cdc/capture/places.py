@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from cdc.capture.binlog import FIRST_POS
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.connection import Session
-from cdc.capture.facts import ServerFacts, binary_logs
+from cdc.capture.facts import ServerFacts, binary_logs, read_purged
 from cdc.capture.gtid import MariadbGtidList, MysqlGtidSet
 from cdc.capture.scan import set_before
 from cdc.capture.source_settings import StartAt
 from cdc.errors import PositionLost, SourceError
-
-FIRST_POS = 4
-"""Where the first event of a file stands, after the magic bytes."""
 
 
 def first_checkpoint(session: Session, facts: ServerFacts, start: StartAt) -> Checkpoint:
@@ -30,11 +28,9 @@ def _checkpoint(facts: ServerFacts, gtid_set: str, file: str, pos: int) -> Check
 
 
 def _earliest(session: Session, facts: ServerFacts) -> Checkpoint:
-    file = binary_logs(session)[0].name
-    gtid_set = facts.gtid_purged
-    if facts.flavor == "mariadb":
-        gtid_set = set_before(session.settings, facts, file, FIRST_POS)
-    return _checkpoint(facts, gtid_set, file, FIRST_POS)
+    logs = binary_logs(session)
+    gtid_set = read_purged(session, logs) if facts.flavor == "mariadb" else facts.gtid_purged
+    return _checkpoint(facts, gtid_set, logs[0].name, FIRST_POS)
 
 
 def _latest(session: Session, facts: ServerFacts) -> Checkpoint:

@@ -29,7 +29,6 @@ BATCH_ROWS_MAX = 2_000
 """Rows, and events, after which a batch ends; one event's rows stay together."""
 PATIENCE_SECONDS = 600
 """`net_write_timeout` of its session: how long the server waits while we don't read."""
-FIRST_POS = 4
 
 
 class ReferenceSource:

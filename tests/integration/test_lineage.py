@@ -297,6 +297,45 @@ def test_another_server_is_refused_where_files_are_the_coordinates(
         follow(pair.replica, database, inserted(2), after, coordinates="file")
 
 
+def test_a_server_that_took_another_way_under_the_same_numbers_is_refused(
+    mariadb_pair: Pair,
+) -> None:
+    """It was promoted while it lacked what was captured, and wrote on. MySQL's numbers tell."""
+    with fresh_database(mariadb_pair.source) as database:
+        own_numbers = "set session gtid_domain_id = 5"
+        into = f"insert into {database.name}.t values"
+        database.execute("create table t (id int primary key, v varchar(40))")
+        mariadb_pair.wait_replicated()
+        execute(mariadb_pair.replica, "stop replica")
+
+        def write() -> None:
+            database.execute(own_numbers, *(f"{into} ({number}, 'x')" for number in (1, 2)))
+
+        ahead = follow(mariadb_pair.source, database, inserted(1, 2), begun=write).kept
+        writes = (f"{into} ({number}, 'x')" for number in (11, 12, 13))
+        execute(mariadb_pair.replica, own_numbers, *writes)
+        assert ahead.last is not None
+        with pytest.raises(SourceError, match=f"{ahead.last.name}, which is not in .* diverged"):
+            follow(mariadb_pair.replica, database, inserted(13), ahead)
+        execute(mariadb_pair.replica, "start replica")
+        mariadb_pair.wait_replicated()
+
+
+def test_another_server_without_gtids_is_refused_by_name(
+    start_mysql: Callable[..., MySQLServer],
+) -> None:
+    servers = [start_mysql("--gtid-mode=OFF", "--enforce-gtid-consistency=OFF") for _ in range(2)]
+    uuids = [str(execute(server, "select @@server_uuid")[0][0]) for server in servers]
+    with fresh_database(servers[0]) as database:
+        database.execute("create table t (id int primary key, v varchar(40))")
+        after = follow(servers[0], database, inserted(1), begun=lambda: insert(database, 1)).kept
+        with pytest.raises(SourceError, match=f"{uuids[0]}.*{uuids[1]}.*gtid_mode off") as refused:
+            follow(servers[1], database, inserted(2), after)
+        assert "go on at the checkpoint's own server" in refused.value.hint
+        rest = follow(servers[0], database, inserted(2), after, begun=lambda: insert(database, 2))
+        assert rest.rows == [("c", 2)]
+
+
 # The same server with another past
 
 

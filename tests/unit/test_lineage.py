@@ -127,6 +127,11 @@ def test_gaps_that_another_server_has_filled_are_no_hindrance() -> None:
 def test_purged_transactions_are_named_and_counted() -> None:
     with pytest.raises(PositionLost, match=f"6 transactions .*{A}:15-20"):
         way_on(MYSQL, LOGS, replace(HERE, gtid_set=f"{A}:1-14"), "auto")
+    purged = replace(MARIADB, gtid_purged="0-2-51,1-1-5")
+    after = replace(HERE_MARIADB, gtid_set="0-1-50,1-1-5")
+    with pytest.raises(PositionLost, match=r"up to 0-2-51; .* up to 0-1-50,1-1-5"):
+        way_on(purged, LOGS, after, "auto")
+    assert way_on(replace(purged, gtid_purged="0-1-50,1-1-4"), LOGS, after, "auto").by == "gtid"
 
 
 @pytest.mark.parametrize(
