@@ -26,7 +26,7 @@ STAGES = ("capture", "translate", "views")
 
 
 def main() -> None:
-    """The entry point: errors as text on stderr, exit code 0 done, 1 failed, 2 wrong usage."""
+    """The entry point: errors as text on stderr; exit code 0 done, or the error's."""
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
@@ -113,7 +113,10 @@ def _log_and_registry(config: Any) -> Iterator[tuple[Any, Any]]:
     help="Only these stages, of capture, translate and views; else all that the file has.",
 )  # fmt: skip
 def run(file: Path, stage: str) -> None:
-    """Run a connector until SIGTERM or Ctrl-C; it goes on where it stopped."""
+    """Run a connector until SIGTERM or Ctrl-C; it goes on where it stopped.
+
+    A second instance of a connector waits for the end of the first (docs/standby.md). Exit code 3:
+    an instance that knows no standby took over."""
     from cdc.running import running, signals_stop
 
     wanted = tuple(name.strip() for name in stage.split(",") if name.strip())

@@ -7,6 +7,7 @@ class CdcError(Exception):
     """Base of all errors that a user can act on; `hint` is the next thing to do."""
 
     exit_code = 1
+    """2: wrong usage or configuration; 3: another instance took over."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -42,6 +43,8 @@ class LogError(CdcError):
 class Fenced(LogError):
     """A newer instance of this connector writes now; this one must stop."""
 
+    exit_code = 3
+
 
 class RegistryError(CdcError):
     """The schema registry refused or failed."""
@@ -61,3 +64,7 @@ class ViewError(CdcError):
 
 class Unreachable(CdcError):
     """A server didn't answer; trying again may help. Retried within a named bound."""
+
+
+class LockLost(Unreachable):
+    """The connector's lock is gone: another instance may run it; this one queues for it again."""

@@ -85,7 +85,9 @@ class Running:
     def raise_failure(self) -> None:
         """Raise the first stage's failure, if one failed."""
         for stage, error in self._supervisor.failures:
-            raise CdcError(f"stage {stage}: {error.message}", hint=error.hint) from error
+            failure = CdcError(f"stage {stage}: {error.message}", hint=error.hint)
+            failure.exit_code = error.exit_code
+            raise failure from error
 
 
 @contextmanager

@@ -41,13 +41,29 @@ class Pipeline:
 
 
 @dataclass(frozen=True, slots=True)
+class Signs:
+    """What a stage that is being opened, or runs, tells its supervisor."""
+
+    alive: Callable[[], None]
+    """The whole stage has shown that it works: a batch was written, or there was nothing to be
+    read."""
+    standby: Callable[[str], None]
+    """Another instance runs the connector, as the text says; called again while it is so."""
+    took_over: Callable[[], None]
+    """Nobody else runs it; if another did, waiting as a standby is over."""
+
+
+class Stopped(Exception):
+    """Told to stop before the stage was open."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """A stage that can be opened, as often as needed."""
 
     name: str
-    open: Callable[[threading.Event, Callable[[], None]], Pipeline]
-    """Connects; the source ends when the event is set. The function is called whenever the whole
-    stage has shown that it works: a batch was written, or there was nothing to be read."""
+    open: Callable[[threading.Event, Signs], Pipeline]
+    """Connects; the source ends when the event is set. Raises Stopped if it is set before."""
     metrics: StageMetrics
     start_wait_seconds: float
     """How long the servers may be away before the first connection."""
@@ -63,6 +79,8 @@ def supervise(stage: Stage, stop: threading.Event) -> None:
         try:
             _run_once(stage, stop, patience)
             break
+        except Stopped:
+            break
         except Unreachable as error:
             wait_seconds = patience.after(error)
             stage.metrics.retrying(error)
@@ -76,7 +94,18 @@ def supervise(stage: Stage, stop: threading.Event) -> None:
 
 
 def _run_once(stage: Stage, stop: threading.Event, patience: _Patience) -> None:
+    stage.metrics.connecting("")
+    pipeline = stage.open(stop, _signs(stage, patience))
+    try:
+        run(pipeline.source, pipeline.step, pipeline.sink)
+    finally:
+        pipeline.close()
+
+
+def _signs(stage: Stage, patience: _Patience) -> Signs:
+    """For one opening of the stage."""
     is_running = False
+    standby_since: float | None = None
 
     def alive() -> None:
         nonlocal is_running
@@ -86,12 +115,22 @@ def _run_once(stage: Stage, stop: threading.Event, patience: _Patience) -> None:
             stage.metrics.running()
             log.info("running", stage=stage.name)
 
-    stage.metrics.connecting("")
-    pipeline = stage.open(stop, alive)
-    try:
-        run(pipeline.source, pipeline.step, pipeline.sink)
-    finally:
-        pipeline.close()
+    def standby(why: str) -> None:
+        nonlocal standby_since
+        patience.alive()  # a standby may wait for as long as it likes
+        if standby_since is None:
+            standby_since = time.monotonic()
+            stage.metrics.standby(why)
+            log.info("standby", stage=stage.name, why=why)
+
+    def took_over() -> None:
+        if standby_since is None:
+            return
+        waited_seconds = time.monotonic() - standby_since
+        stage.metrics.connecting("")
+        log.info("took over", stage=stage.name, standby_seconds=round(waited_seconds, 1))
+
+    return Signs(alive, standby, took_over)
 
 
 class _Patience:

@@ -37,6 +37,10 @@ class Load:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Write no more; all that counts is committed then."""
         self._stop.set()
         self._thread.join()
         assert not self._failure, self._failure
@@ -85,6 +89,20 @@ class Load:
 
 def assert_nothing_lost_nothing_twice(made: Shop, load: Load) -> None:
     """Every change once, in commit order per key and by revision; events likewise."""
+    rows = assert_every_change_once(made, load)
+    events = made.events()
+    assert [one["headers"]["ce_revision"] for one in _by_revision(events)] == sorted(
+        {one["headers"]["ce_revision"] for one in events}
+    )
+    assert sorted(one["headers"]["ce_id"].rpartition("/")[0] for one in events) == sorted(
+        one["headers"]["cdc_id"] for one in rows
+    )
+    for of_key in _by_key(events):
+        assert of_key == _by_revision(of_key)
+
+
+def assert_every_change_once(made: Shop, load: Load) -> list[dict[str, Any]]:
+    """The change events by revision, without tombstones; in commit order per key."""
     changes = made.changes()
     rows = [one for one in changes if one["value"] is not None]
     for of_key in _by_key(rows):
@@ -97,16 +115,7 @@ def assert_nothing_lost_nothing_twice(made: Shop, load: Load) -> None:
     assert len(changes) == len(rows) + len(deleted)  # a tombstone each
     assert len({one["headers"]["cdc_id"] for one in rows}) == len(rows)
     assert [sequence for _, sequence, _ in revisions(rows)] == list(range(1, len(rows) + 1))
-
-    events = made.events()
-    assert [one["headers"]["ce_revision"] for one in _by_revision(events)] == sorted(
-        {one["headers"]["ce_revision"] for one in events}
-    )
-    assert sorted(one["headers"]["ce_id"].rpartition("/")[0] for one in events) == sorted(
-        one["headers"]["cdc_id"] for one in rows
-    )
-    for of_key in _by_key(events):
-        assert of_key == _by_revision(of_key)
+    return rows
 
 
 def _by_key(events: list[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:

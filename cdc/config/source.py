@@ -81,6 +81,9 @@ class ServerSource(_AnySource):
     user: Annotated[str, Field(min_length=1)]
     password: SecretStr = SecretStr("")
     tls: SourceTls = SourceTls()
+    standby: bool = True
+    """Whether a second instance waits for the end of the first, on a lock in the database; else
+    it ends the first."""
     reader: Literal["cdc", "reference"] = "cdc"
     """Who reads the binlog: cdc itself, or mysql-replication, slow and independent."""
     server_id: Annotated[int | None, Field(ge=1, le=2**32 - 1)] = None

@@ -1,4 +1,4 @@
-"""Whether every stage is really connected and moving."""
+"""Whether every stage is really connected and moving, or stands by."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ def why_not_ready(status: ProcessStatus, within_seconds: float) -> Mapping[str, 
 
 
 def _why_not(stage: StageStatus, within_seconds: float) -> str:
+    if stage.state == "standby":
+        return ""  # or two instances could never be rolled out
     if stage.state != "running" or not stage.is_connected:
         return f"{stage.state}: {stage.reason}" if stage.reason else stage.state
     seen = stage.last_seen_seconds_ago

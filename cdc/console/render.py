@@ -14,6 +14,7 @@ COLUMNS = ("stage", "state", "lag", "rate", "checkpoint", "age", "dropped", "dea
 _RIGHT = ("lag", "rate", "age", "dropped", "dead", "errors")
 _STYLES = {
     "running": "green",
+    "standby": "cyan",
     "starting": "yellow",
     "connecting": "yellow",
     "waiting": "yellow",

@@ -80,6 +80,7 @@ class _Families:
         self.checkpoint_age = gauge("checkpoint_age_seconds", "Since the last checkpoint.")
         self.queue_fill = gauge("queue_fill_ratio", "Fill of the stage's queue, 0 to 1.")
         self.connected = gauge("connected", "1 while the stage is connected.")
+        self.standby = gauge("standby", "1 while another instance runs the connector.")
         self.last_event = gauge(
             "last_event_timestamp_seconds", "Source time of the last event, since 1970."
         )
@@ -145,6 +146,7 @@ class StageMetrics:
             (families.queue_fill, lambda: self._queue_fill),
             (families.undescribed, lambda: self._undescribed),
             (families.connected, lambda: float(self._connected_since is not None)),
+            (families.standby, lambda: float(self._state == "standby")),
             (families.last_event, lambda: self._last_event),
         )
         for gauge, value in read_at_scrape:
@@ -239,6 +241,10 @@ class StageMetrics:
 
     def connecting(self, to: str) -> None:
         self._enter("connecting", to, is_connected=False)
+
+    def standby(self, why: str) -> None:
+        """Another instance runs the connector; this one waits for its end."""
+        self._enter("standby", why, is_connected=False)
 
     def running(self, to: str = "") -> None:
         """Connected to its source and its sink, and moving."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-State = Literal["starting", "connecting", "running", "waiting", "stopped", "failed"]
+State = Literal["starting", "connecting", "standby", "running", "waiting", "stopped", "failed"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
 from cdc.config import ConnectorConfig
 from cdc.observe import Metrics
-from cdc.supervisor import Pipeline, Stage
+from cdc.supervisor import Pipeline, Signs, Stage
 from cdc.wiring.held import Opened, Opener
 
 SCHEMAS_WAIT_SECONDS = 60.0
@@ -21,9 +20,9 @@ def stages_of(
     stages: list[Stage] = []
     # Imported here: a process for one stage doesn't load what only the others need.
     if "capture" in names:
-        from cdc.wiring.capture import open_capture
+        from cdc.wiring.capture import capture_opener
 
-        stages.append(_stage("capture", config, metrics, open_capture))
+        stages.append(_stage("capture", config, metrics, capture_opener()))
     if "translate" in names:
         from cdc.wiring.translate import open_translate
 
@@ -40,9 +39,9 @@ def stages_of(
 def _stage(name: str, config: ConnectorConfig, metrics: Metrics, opener: Opener) -> Stage:
     meter = metrics.stage(name)
 
-    def open_pipeline(stop: threading.Event, alive: Callable[[], None]) -> Pipeline:
+    def open_pipeline(stop: threading.Event, signs: Signs) -> Pipeline:
         with Opened() as opened:
-            return opener(config, meter, stop, alive, opened)
+            return opener(config, meter, stop, signs, opened)
 
     return Stage(
         name,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from cdc.capture.decoder import Decoder
 from cdc.capture.description import Descriptions, parse_descriptions
 from cdc.capture.files import FilesSource
 from cdc.capture.live_catalogue import LiveCatalogue
+from cdc.capture.lock import ConnectorLock
 from cdc.capture.server import ServerSource
 from cdc.capture.settings import ChangeEventSettings, parse_settings
 from cdc.capture.source_settings import ServerSettings, Tls
@@ -31,9 +31,10 @@ from cdc.metering import Meter
 from cdc.observe import StageMetrics
 from cdc.overlap import EitherEvent, Overlapped
 from cdc.ports import Log, LogWriter, Registry
-from cdc.supervisor import Pipeline
+from cdc.supervisor import Pipeline, Signs
 from cdc.wiring.ends import create_topics, reached_log, reached_registry
-from cdc.wiring.held import Held, Opened
+from cdc.wiring.held import Held, Opened, Opener
+from cdc.wiring.standby import Fencings, LockedSink, queued
 
 
 def event_settings(config: ConnectorConfig) -> ChangeEventSettings:
@@ -150,19 +151,38 @@ def _decoder(
     return Decoder(binder, settings, accept=config.source.accept)
 
 
-def open_capture(
+def capture_opener() -> Opener:
+    """Opens capture, as often as needed in the life of a process."""
+    fencings = Fencings()
+
+    def opener(
+        config: ConnectorConfig,
+        metrics: StageMetrics,
+        stop: threading.Event,
+        signs: Signs,
+        opened: Opened,
+    ) -> Pipeline:
+        return _open_capture(config, metrics, stop, signs, opened, fencings)
+
+    return opener
+
+
+def _open_capture(
     config: ConnectorConfig,
     metrics: StageMetrics,
     stop: threading.Event,
-    alive: Callable[[], None],
+    signs: Signs,
     opened: Opened,
+    fencings: Fencings,
 ) -> Pipeline:
     settings = event_settings(config)
-    log = opened(reached_log(config))
-    writer, registry = _writer_and_registry(config, log, opened)
     section = config.source
     source: Any
-    ended = EitherEvent(stop)  # the reading ends as well when a write has failed
+    ended = EitherEvent(stop)  # the reading ends as well when a write has failed, or the lock
+    lock: ConnectorLock | None = None
+    if isinstance(section, ServerSection) and section.standby:
+        lock = opened.for_sink(ConnectorLock(server_settings(config), on_lost=ended.set))
+    log, writer, registry = _ends(config, lock, stop, signs, opened)
     idle = threading.Event()
     is_reference = is_reference_reader(config)
     catalogue: LiveCatalogue | None = None
@@ -182,7 +202,9 @@ def open_capture(
     opened(source)
     announce = announcer(config, log, registry)
     decoder = _decoder(config, settings, announce, log, registry, catalogue, given)
-    sink = CheckpointSink(writer, Checkpoint.to_bytes, Checkpoint.from_bytes)
+    sink: Any = CheckpointSink(writer, Checkpoint.to_bytes, Checkpoint.from_bytes)
+    if lock is not None:
+        sink = LockedSink(sink, lock, fencings, stop)
     meter = Meter(
         metrics,
         decoder,
@@ -190,7 +212,7 @@ def open_capture(
         bytes_of=lambda batch: batch.bytes if is_reference else len(batch.events),
         checkpoint_text=_checkpoint_text,
         dropped=lambda: decoder.dropped,
-        written=alive,
+        written=signs.alive,
         **({} if is_reference else _looks(decoder)),
     )
     if not is_reference:
@@ -198,18 +220,39 @@ def open_capture(
     return Pipeline(Held(source, opened), meter.step, Overlapped(meter.sink, ended, idle))
 
 
-def _writer_and_registry(
-    config: ConnectorConfig, log: Log, opened: Opened
-) -> tuple[LogWriter, Registry]:
-    """Both at once: Kafka's takes half a second of waiting, the registry's client as long to load.
+def _ends(
+    config: ConnectorConfig,
+    lock: ConnectorLock | None,
+    stop: threading.Event,
+    signs: Signs,
+    opened: Opened,
+) -> tuple[Log, LogWriter, Registry]:
+    """All at once: Kafka's writer takes half a second of waiting, the registry's client as long
+    to load.
 
-    Nothing is read before the writer is there: what an earlier one left open is settled first,
-    and can't come between."""
-    open_writer = log.writer if config.delivery == "exactly_once" else log.acknowledged_writer
-    with ThreadPoolExecutor(1) as beside:
-        opening = beside.submit(lambda: opened.for_sink(open_writer(config.connector)))
-        registry = opened(reached_registry(config))
-        return opening.result(), registry
+    The writer comes after the lock: opening it ends who wrote before. Nothing is read before the
+    writer is there: what an earlier one left open is settled first, and can't come between."""
+    failed = EitherEvent(stop)
+
+    def open_writer(log: Log, locked: Future[None] | None) -> LogWriter:
+        if locked is not None:
+            locked.result()
+        opening = log.writer if config.delivery == "exactly_once" else log.acknowledged_writer
+        writer: LogWriter = opened.for_sink(opening(config.connector))
+        if lock is not None:
+            lock.check()
+        return writer
+
+    with ThreadPoolExecutor(2) as beside:
+        try:
+            locked = beside.submit(queued, lock, failed, signs) if lock else None
+            log = opened(reached_log(config))
+            writer = beside.submit(open_writer, log, locked)
+            registry = opened(reached_registry(config))
+            return log, writer.result(), registry
+        except BaseException:
+            failed.set()  # a standby would go on waiting
+            raise
 
 
 class _Parted:

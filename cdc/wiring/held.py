@@ -8,7 +8,7 @@ from typing import Any
 
 from cdc.config import ConnectorConfig
 from cdc.observe import StageMetrics
-from cdc.supervisor import Pipeline
+from cdc.supervisor import Pipeline, Signs
 
 
 class Opened:
@@ -36,8 +36,8 @@ class Opened:
             try:
                 self.close()
             finally:
-                for close in self._of_sink:
-                    close()
+                while self._of_sink:
+                    self._of_sink.pop()()
 
     def close(self) -> None:
         while self._closers:
@@ -57,6 +57,4 @@ class Held:
         self._opened.close()
 
 
-Opener = Callable[
-    [ConnectorConfig, StageMetrics, threading.Event, Callable[[], None], Opened], Pipeline
-]
+Opener = Callable[[ConnectorConfig, StageMetrics, threading.Event, Signs, Opened], Pipeline]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from cdc.codec.official import load_official
 from cdc.config import ConnectorConfig
 from cdc.log.sink import TopicSink
 from cdc.metering import Meter
 from cdc.observe import StageMetrics
-from cdc.supervisor import Pipeline
+from cdc.supervisor import Pipeline, Signs
 from cdc.translate.check import event_names
 from cdc.translate.translator import Translator
 from cdc.wiring.capture import event_settings
@@ -24,7 +24,7 @@ def open_translate(
     config: ConnectorConfig,
     metrics: StageMetrics,
     stop: threading.Event,
-    alive: Callable[[], None],
+    signs: Signs,
     opened: Opened,
 ) -> Pipeline:
     log = opened(reached_log(config))
@@ -44,7 +44,7 @@ def open_translate(
     )
     name = f"{config.connector}.translate"
     reader = opened(log.reader(translator.input_topics, name))
-    source = topic_source(config, metrics, reader, stop, alive)
+    source = topic_source(config, metrics, reader, stop, signs.alive)
     meter = Meter(
         metrics,
         translator,
@@ -52,7 +52,7 @@ def open_translate(
         bytes_of=message_bytes,
         checkpoint_text=offsets_text,
         dropped=lambda: _by_table(translator.dropped),
-        written=alive,
+        written=signs.alive,
     )
     return Pipeline(Held(source, opened), meter.step, meter.sink)
 

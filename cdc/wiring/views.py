@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from cdc.codec.official import load_official
@@ -12,7 +12,7 @@ from cdc.errors import Unreachable
 from cdc.metering import Meter
 from cdc.observe import StageMetrics
 from cdc.ports import Registry
-from cdc.supervisor import Pipeline
+from cdc.supervisor import Pipeline, Signs
 from cdc.translate.check import event_names
 from cdc.views.materializer import Materializer, event_schemas
 from cdc.views.projection import Projection, compile_view
@@ -28,7 +28,7 @@ def view_opener(index: int, view: ViewSettings) -> Opener:
         config: ConnectorConfig,
         metrics: StageMetrics,
         stop: threading.Event,
-        alive: Callable[[], None],
+        signs: Signs,
         opened: Opened,
     ) -> Pipeline:
         # Here, since SQLAlchemy is a sixth of the memory of a process that only captures.
@@ -43,7 +43,7 @@ def view_opener(index: int, view: ViewSettings) -> Opener:
         store = SqliteViewStore(projection.table, view.store.path)
         materializer = Materializer(projection, registry)
         reader = opened(log.reader([view.topic], f"{config.connector}.{view.group}"))
-        source = topic_source(config, metrics, reader, stop, alive)
+        source = topic_source(config, metrics, reader, stop, signs.alive)
         meter = Meter(
             metrics,
             materializer,
@@ -51,7 +51,7 @@ def view_opener(index: int, view: ViewSettings) -> Opener:
             bytes_of=message_bytes,
             checkpoint_text=offsets_text,
             dropped=lambda: materializer.dropped,
-            written=alive,
+            written=signs.alive,
         )
         return Pipeline(Held(source, opened), meter.step, meter.sink)
 

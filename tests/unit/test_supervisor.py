@@ -49,9 +49,9 @@ def stage_of(open_pipeline, *, start_wait=5.0, outage_max=5.0):
 
 
 def numbers_into(kept, failures):
-    def open_pipeline(stop, alive):
+    def open_pipeline(stop, signs):
         step = lambda number: Output([number], number)  # noqa: E731
-        return Pipeline(Numbers(alive, failures), step, Kept(kept))
+        return Pipeline(Numbers(signs.alive, failures), step, Kept(kept))
 
     return open_pipeline
 
@@ -68,7 +68,7 @@ def test_an_outage_costs_nothing_and_repeats_nothing():
 
 
 def test_a_server_that_never_comes_is_given_up_within_the_bound():
-    def open_pipeline(stop, alive):
+    def open_pipeline(stop, signs):
         raise Unreachable("no answer from db:3306", hint="start it")
 
     with pytest.raises(CdcError, match=r"gave up after .* no answer from db:3306") as caught:
@@ -89,7 +89,7 @@ def test_a_server_that_goes_away_later_has_the_longer_bound():
 def test_the_wait_before_a_try_ends_when_told_to_stop():
     stop = threading.Event()
 
-    def open_pipeline(_, alive):
+    def open_pipeline(_, signs):
         stop.set()
         raise Unreachable("gone")
 
@@ -99,7 +99,7 @@ def test_the_wait_before_a_try_ends_when_told_to_stop():
 def test_what_cannot_heal_is_not_tried_again():
     tries = []
 
-    def open_pipeline(stop, alive):
+    def open_pipeline(stop, signs):
         tries.append(1)
         raise Fenced("a newer instance writes")
 
@@ -117,10 +117,10 @@ def test_a_stage_that_fails_stops_the_others():
             self.failures.wait(10)
             yield from ()
 
-    def waits(stop, alive):
-        return Pipeline(Waiting(alive, stop), lambda b: Output([], b), Kept([]))
+    def waits(stop, signs):
+        return Pipeline(Waiting(signs.alive, stop), lambda b: Output([], b), Kept([]))
 
-    def fails(stop, alive):
+    def fails(stop, signs):
         assert begun.wait(10)
         raise CdcError("it broke")
 
@@ -143,8 +143,8 @@ def test_a_stage_counts_as_running_once_it_has_shown_that_it_works():
             states.append(stage.metrics.status().state)
             yield from ()
 
-    def open_pipeline(stop, alive):
-        return Pipeline(Looking(alive, {}), lambda b: Output([], b), Kept([]))
+    def open_pipeline(stop, signs):
+        return Pipeline(Looking(signs.alive, {}), lambda b: Output([], b), Kept([]))
 
     stage = stage_of(open_pipeline)
     supervise(stage, threading.Event())
@@ -153,7 +153,7 @@ def test_a_stage_counts_as_running_once_it_has_shown_that_it_works():
 
 
 def test_a_fault_of_our_own_ends_the_stage_with_its_kind_and_keeps_the_cause():
-    def open_pipeline(stop, alive):
+    def open_pipeline(stop, signs):
         raise KeyError("oops")
 
     supervisor = Supervisor((stage_of(open_pipeline),))

@@ -1,0 +1,174 @@
+"""What the connector's lock means to a stage."""
+
+import threading
+
+import pytest
+
+from cdc.capture.lock import NAME_CHARS_MAX, lock_name
+from cdc.console.readiness import why_not_ready
+from cdc.errors import CdcError, Fenced, LockLost, Unreachable
+from cdc.model import Output
+from cdc.observe import Metrics
+from cdc.running import Running
+from cdc.supervisor import Pipeline, Stage, Supervisor, supervise
+from cdc.wiring.standby import Fencings, LockedSink, queued
+
+
+class Lock:
+    """As `ConnectorLock`, without a server."""
+
+    def __init__(self, *, is_lost=False, comes=True):
+        self.is_lost, self.comes, self.is_released = is_lost, comes, False
+
+    def queue(self, stop, standby):
+        standby("another has it")
+        return self.comes
+
+    def check(self):
+        if self.is_lost:
+            raise self.lost()
+
+    def is_held(self):
+        return not self.is_lost
+
+    def lost(self):
+        return LockLost("the lock is lost")
+
+    def release(self):
+        self.is_released = True
+        return not self.is_lost
+
+
+class Written:
+    def __init__(self, failure=None):
+        self.failure, self.written, self.lock, self.was_locked = failure, [], None, None
+
+    def last_checkpoint(self):
+        return None
+
+    def write(self, output):
+        if self.failure:
+            raise self.failure
+        self.written += output.records
+
+    def close(self):
+        self.was_locked = self.lock is None or not self.lock.is_released
+
+
+def test_the_name_of_the_lock_is_within_the_servers_bound_and_tells_connectors_apart():
+    assert lock_name("shop") == "cdc.shop"
+    one, other = lock_name("a" * 63), lock_name("a" * 62 + "b")
+    assert len(one) == len(other) == NAME_CHARS_MAX
+    assert one != other
+
+
+def test_nothing_is_written_once_the_lock_is_lost():
+    inner, lock = Written(), Lock()
+    sink = LockedSink(inner, lock, Fencings(), threading.Event())
+    sink.write(Output([1], 1))
+    lock.is_lost = True
+
+    with pytest.raises(LockLost):
+        sink.write(Output([2], 2))
+    assert inner.written == [1]
+
+
+def test_the_lock_is_given_back_after_the_writer_is_closed():
+    inner, lock = Written(), Lock()
+    inner.lock = lock
+    LockedSink(inner, lock, Fencings(), threading.Event()).close()
+
+    assert inner.was_locked
+    assert lock.is_released
+
+
+def test_a_lost_lock_takes_the_place_of_what_came_of_it():
+    sink = LockedSink(Written(), Lock(is_lost=True), Fencings(), threading.Event())
+    with pytest.raises(LockLost):
+        try:
+            raise CdcError("a second follower with the same server id")
+        finally:
+            sink.close()
+
+
+def test_a_lost_lock_is_no_matter_on_the_way_to_a_stop():
+    stop = threading.Event()
+    stop.set()
+    LockedSink(Written(), Lock(is_lost=True), Fencings(), stop).close()
+
+
+def test_a_holder_that_is_fenced_takes_the_name_back_once():
+    fencings = Fencings()
+
+    def fenced():
+        return LockedSink(Written(Fenced("fenced")), Lock(), fencings, threading.Event())
+
+    with pytest.raises(Unreachable, match="though this instance holds the connector's lock"):
+        fenced().write(Output([1], 1))
+    with pytest.raises(Fenced):
+        fenced().write(Output([1], 1))
+
+
+def metrics():
+    return Metrics("shop", version="1", is_compiled=False, pid=1)
+
+
+def test_a_standby_says_so_and_waits_longer_than_any_outage_may_last():
+    of_process = metrics()
+    states, released = [], threading.Event()
+
+    class Ended:
+        def read(self, after):
+            signs[0].alive()
+            yield from ()
+
+        def close(self):
+            pass
+
+    signs = []
+
+    def open_pipeline(stop, told):
+        signs.append(told)
+        if len(signs) == 1:
+            assert not released.wait(0.3)  # longer than start_wait_seconds
+            told.standby("another has it")
+            states.append(of_process.status().stages[0])
+            states.append(why_not_ready(of_process.status(), 1))
+            raise Unreachable("the standby's link is lost")
+        queued(Lock(), stop, told)
+        states.append(of_process.status().stages[0])
+        return Pipeline(Ended(), lambda batch: batch, Written())
+
+    supervise(
+        Stage("capture", open_pipeline, of_process.stage("capture"), 0.1, 5.0, 0.02),
+        threading.Event(),
+    )
+
+    assert (states[0].state, states[0].reason) == ("standby", "another has it")
+    assert states[1] == {}
+    assert states[2].state == "connecting"
+
+
+def test_a_standby_that_is_told_to_stop_stops():
+    def open_pipeline(stop, signs):
+        queued(Lock(comes=False), stop, signs)
+        raise AssertionError("not reached")
+
+    stage = Stage("capture", open_pipeline, metrics().stage("capture"), 1, 1, 1)
+    supervise(stage, threading.Event())
+
+    assert stage.metrics.status().state == "stopped"
+
+
+def test_an_instance_that_is_fenced_for_good_ends_with_an_exit_code_of_its_own():
+    def open_pipeline(stop, signs):
+        raise Fenced("a newer writer")
+
+    of_process = metrics()
+    stage = Stage("capture", open_pipeline, of_process.stage("capture"), 1, 1, 1)
+    supervisor = Supervisor((stage,))
+    supervisor.start()
+    with pytest.raises(CdcError) as caught:
+        Running(None, of_process, supervisor).wait()
+
+    assert caught.value.exit_code == 3
