@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from cdc.errors import LogError, Unreachable
 from cdc.log.kafka_client import Faults, Servers, reason
@@ -63,7 +66,7 @@ def last_checkpoint(
     """The last committed checkpoint; None where there never was one.
 
     To be called when the writer's own last transaction is settled (`init_transactions`)."""
-    first, end = _settled_range(topics, topic, stable_seconds)
+    first, end = _settled_range(servers, topics, topic, stable_seconds)
     step = FIRST_STEP_OFFSETS
     while True:
         start = max(first, end - step)
@@ -73,7 +76,9 @@ def last_checkpoint(
         step *= 2
 
 
-def _settled_range(topics: KafkaTopics, topic: str, stable_seconds: float) -> tuple[int, int]:
+def _settled_range(
+    servers: Servers, topics: KafkaTopics, topic: str, stable_seconds: float
+) -> tuple[int, int]:
     """First offset and high watermark, once no transaction is open below it.
 
     A stable offset that another's transaction holds down would show an old checkpoint."""
@@ -83,21 +88,62 @@ def _settled_range(topics: KafkaTopics, topic: str, stable_seconds: float) -> tu
     deadline = time.monotonic() + stable_seconds
     while (stable := topics.offsets([place])[place]) < high:
         if time.monotonic() > deadline:
-            raise LogError(
-                f"reading the last checkpoint: a transaction hangs in topic {topic} at offset"
-                f" {stable}, {high - stable} before its end, for more than {stable_seconds:g} s",
-                hint="another producer writes to it, which only this connector may, or a broker"
-                " that crashed lost the transaction's end: look with `kafka-transactions.sh"
-                " find-hanging`, abort it in all its partitions, start again",
-            )
+            raise _hanging(servers, topic, stable, stable_seconds)
         time.sleep(STABLE_POLL_SECONDS)
     return first, high
+
+
+def _hanging(servers: Servers, topic: str, offset: int, stable_seconds: float) -> LogError:
+    """The transaction that begins there, by what its first record tells."""
+    tool = f"`kafka-transactions.sh --bootstrap-server {servers.bootstrap_servers}"
+    partition = f"--topic {topic} --partition 0"
+    return LogError(
+        f"reading the last checkpoint: a transaction hangs in topic {topic}: it begins at offset"
+        f" {offset}{_first_record(servers, topic, offset)}, and didn't end within"
+        f" {stable_seconds:g} s",
+        hint="another producer writes to the topic, which only this connector may, or a broker that"
+        f" crashed lost the transaction's end. {tool} describe-producers {partition}` gives the"
+        " producer whose transaction begins there, `list` its transactional id: stop it. If none"
+        f" has it, {tool} abort {partition} --start-offset {offset}`, likewise in its other"
+        " partitions (`find-hanging`); then start again",
+    )
+
+
+def _first_record(servers: Servers, topic: str, offset: int) -> str:
+    doing = f"reading what hangs in topic {topic}"
+    with _records(servers, topic, offset, "read_uncommitted", doing) as records:
+        for message in records:
+            if message.error() is not None:
+                break
+            _, millis = message.timestamp()
+            at = datetime.fromtimestamp(millis / 1000, UTC).isoformat(timespec="milliseconds")
+            return f" with a record of key {message.key()!r:.100}, written at {at}"
+    return ""
 
 
 def _last_between(servers: Servers, topic: str, start: int, end: int) -> bytes | None:
     """The last committed value from `start` up to `end`."""
     if start >= end:
         return None
+    found: bytes | None = None
+    doing = f"reading the last checkpoint from topic {topic}"
+    with _records(servers, topic, start, "read_committed", doing) as records:
+        for message in records:
+            error = message.error()
+            if error is None:
+                found = message.value()
+            offset = message.offset()
+            # A marker at the very end has no message: only the end of the partition tells.
+            if error is not None or (offset is not None and offset + 1 >= end):
+                break
+    return found
+
+
+@contextmanager
+def _records(
+    servers: Servers, topic: str, start: int, isolation: str, doing: str
+) -> Iterator[Iterator[Message]]:
+    """The topic's messages from an offset on; one with an error tells its end."""
     faults = Faults()
     consumer = servers.client(
         Consumer,
@@ -105,17 +151,15 @@ def _last_between(servers: Servers, topic: str, start: int, end: int) -> bytes |
         {
             "group.id": topic,  # needed to be given; without a subscription no group is joined
             "enable.auto.commit": False,
-            "isolation.level": "read_committed",
+            "isolation.level": isolation,
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
         },
         faults,
     )
-    doing = f"reading the last checkpoint from topic {topic}"
-    found: bytes | None = None
     deadline = time.monotonic() + servers.timeout_seconds
-    try:
-        consumer.assign([TopicPartition(topic, 0, start)])
+
+    def messages() -> Iterator[Message]:
         while True:
             message = consumer.poll(max(0.0, deadline - time.monotonic()))
             if message is None:
@@ -124,14 +168,13 @@ def _last_between(servers: Servers, topic: str, start: int, end: int) -> bytes |
                     + (f"; last: {faults.last.str()}" if faults.last else "")
                 )
             error = message.error()
-            if error is None:
-                found = message.value()
-            elif error.code() != KafkaError._PARTITION_EOF:
+            if error is not None and error.code() != KafkaError._PARTITION_EOF:
                 raise servers.failure(doing, error, faults)
-            offset = message.offset()
-            # A marker at the very end has no message: only the end of the partition tells.
-            if error is not None or (offset is not None and offset + 1 >= end):
-                return found
+            yield message
+
+    try:
+        consumer.assign([TopicPartition(topic, 0, start)])
+        yield messages()
     except KafkaException as error:
         raise servers.failure(doing, reason(error), faults) from error
     finally:

@@ -117,8 +117,13 @@ def test_another_producer_s_hanging_transaction_on_the_checkpoints_is_refused(
     other.produce(f"{name}.checkpoint", b"intruder", key=b"intruder")
     other.flush(20)
     writer = KafkaWriter(servers, topics, name, replication=1, stable_seconds=0.5)
-    with pytest.raises(LogError, match=rf"hangs in topic {name}\.checkpoint"):
+    with pytest.raises(
+        LogError,
+        match=rf"hangs in topic {name}\.checkpoint: it begins at offset 2 with a record of key"
+        rf" b'intruder', written at 2.* within 0\.5 s",
+    ) as hanging:
         writer.last_checkpoint()
+    assert f"abort --topic {name}.checkpoint --partition 0 --start-offset 2`" in hanging.value.hint
     other.abort_transaction(20)
     assert writer.last_checkpoint() == b"1"
 
