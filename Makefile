@@ -16,7 +16,8 @@ help:
 	@echo "make test           lint, types and all tests, on real servers"
 	@echo "make setup          only make .venv with everything in it (.venv/bin/cdc)"
 	@echo "make bench          measure, print a table, write bench.json (ROWS=1500000; PEERS=1: Debezium, too)"
-	@echo "make faults         kill capture at random under load, check every record (KILLS=200)"
+	@echo "make faults         kill capture at random under load (KILLS=200), bring about every other"
+	@echo "                    fault, check every record, write faults.json (FAULTS=network: those only)"
 	@echo "make fuzz           hostile input, SECONDS=60 of it; --keep in FUZZ adds to the corpus"
 	@echo "make asan           the same through the compiled form under AddressSanitizer"
 	@echo "make services       start MySQL, MariaDB, Kafka and a schema registry for work by hand"
@@ -58,6 +59,7 @@ bench: setup
 
 faults: setup
 	$(BIN)/python -m tests.faults.kills --kills $(KILLS)
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 fuzz: setup
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(FUZZ)
@@ -72,5 +74,5 @@ services-stop: setup
 	@$(BIN)/python -m cdc.services stop
 
 clean:
-	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo bench.json
+	rm -rf $(VENV) build .mypy_cache .ruff_cache .pytest_cache .hypothesis .demo bench.json faults.json
 	find cdc -name '*.so' -delete

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -44,6 +45,17 @@ log4j.appender.out.layout.ConversionPattern=%d %p %c: %m%n
 API_VERSIONS_REQUEST = struct.pack(">hhih", 18, 0, 1, -1)
 
 
+@dataclass(frozen=True)
+class Node:
+    """What of a node of our own is to be other than usual."""
+
+    adapt: Callable[[dict[str, str]], Mapping[str, str]] = dict
+    """Its settings, given those that it would have; clients use the first of `listeners`."""
+    memory: str = MEMORY
+    cluster: str = ""
+    """The id of the cluster that it belongs to; empty: its own."""
+
+
 class KafkaServer(Server):
     """A running Kafka; `url` is host:port, to be used as bootstrap.servers."""
 
@@ -72,9 +84,12 @@ def find(folder: Path) -> KafkaServer:
     return first_open(KafkaServer.label, VARIABLE, ways + _own_ways(folder))
 
 
-def start(folder: Path) -> KafkaServer:
-    """A Kafka of our own, with its data in `folder`."""
-    return first_open(KafkaServer.label, VARIABLE, _own_ways(folder))
+def start(folder: Path, node: Node | None = None) -> KafkaServer:
+    """A Kafka of our own, with its data in `folder`; a process, where a node is described."""
+    if node is None:
+        return first_open(KafkaServer.label, VARIABLE, _own_ways(folder))
+    way = partial(_of_packages, folder.absolute(), node)
+    return first_open(KafkaServer.label, VARIABLE, [("packages", way)])
 
 
 def fetch() -> None:
@@ -139,22 +154,23 @@ def _in_docker(folder: Path) -> KafkaServer:
     return _begun(folder, broker_port, Container.of(image))
 
 
-def _of_packages(folder: Path) -> KafkaServer:
+def _of_packages(folder: Path, node: Node = Node()) -> KafkaServer:
     program = [java.find(JAVA_VERSION_MIN), "-cp", f"{_jars()}/*"]
     broker_port, controller_port = free_ports(2)
     data = folder / "data"
     data.mkdir(parents=True, exist_ok=True)
-    settings = {**properties(broker_port, controller_port), "log.dirs": str(data)}
+    settings = node.adapt({**properties(broker_port, controller_port), "log.dirs": str(data)})
+    port = int(settings["listeners"].split(",")[0].rpartition(":")[2])
     config = folder / "server.properties"
     config.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
     logging = folder / "log4j.properties"
     logging.write_text(LOGGING)
     if not (data / "meta.properties").exists():
-        _format(program, config)
+        _format(program, config, node.cluster)
     launch = Launch(
         argv=(
             program[0],
-            MEMORY,
+            node.memory,
             f"-Dlog4j.configuration=file:{logging}",
             *program[1:],
             "kafka.Kafka",
@@ -163,7 +179,7 @@ def _of_packages(folder: Path) -> KafkaServer:
         folder=folder,
         log=folder / "log",
     )
-    return _begun(folder, broker_port, Process.of(launch))
+    return _begun(folder, port, Process.of(launch))
 
 
 def _jars() -> Path:
@@ -175,12 +191,13 @@ def _jars() -> Path:
     return kept(f"kafka-{VERSION}", fetch)
 
 
-def _format(program: list[str], config: Path) -> None:
+def _format(program: list[str], config: Path, cluster: str) -> None:
     storage = [*program, "kafka.tools.StorageTool"]
     doing = "making a Kafka data folder"
-    cluster = run([*storage, "random-uuid"], doing=doing, seconds_max=FORMAT_SECONDS_MAX).split()
-    # Logging goes to the same stream; the id is the last word.
-    command = [*storage, "format", "-t", cluster[-1], "-c", str(config)]
+    if not cluster:
+        said = run([*storage, "random-uuid"], doing=doing, seconds_max=FORMAT_SECONDS_MAX)
+        cluster = said.split()[-1]  # logging goes to the same stream
+    command = [*storage, "format", "-t", cluster, "-c", str(config)]
     run(command, doing=doing, seconds_max=FORMAT_SECONDS_MAX)
 
 

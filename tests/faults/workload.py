@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
+
+from pymysql.err import InterfaceError, OperationalError
 
 from tests.faults.rows import KINDS, WIDER, Key, Row, Table, row_hash
 from tests.services_plugin import FreshDatabase
@@ -33,6 +36,9 @@ BEGUN = "create table begun (file varchar(250), pos bigint, gtids text)"
 NOTE = "insert into ledger (tx, tbl, pk, ver, op, row_hash) values (%s, %s, %s, %s, %s, %s)"
 MARKER = "marker"
 SAVEPOINT = "part"
+LOST = (OperationalError, InterfaceError, OSError)
+AWAY_SECONDS_MAX = 120.0
+LOOK_SECONDS = 0.1
 
 
 def patterns(database: FreshDatabase) -> list[str]:
@@ -58,6 +64,9 @@ class Workload:
     pause_seconds: float = 0.005
     rows_max: int = 5_000
     """Of one transaction."""
+    outlives: bool = False
+    """Whether writers wait for a server that goes away, and go on with what it kept."""
+    ddl_chance: float = DDL_CHANCE
     count: int = 0
     """Transactions that are committed."""
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -100,33 +109,61 @@ class Workload:
         dice = Random(f"{self.seed}/{writer}")
         number = 0
         try:
-            with self.database.connect(autocommit=False) as connection:
-                while not self._stop.wait(self.pause_seconds):
-                    number += 1
-                    name = f"{self.seed:x}.{writer}.{number}"
+            connection = self.database.connect(autocommit=False)
+            while not self._stop.wait(self.pause_seconds):
+                number += 1
+                name = f"{self.seed:x}.{writer}.{number}"
+                try:
                     with connection.cursor() as cursor:
                         self._transaction(connection, cursor, dice, writer, name)
+                except LOST:
+                    if not self.outlives:
+                        raise
+                    connection = self._again()
+            connection.close()
         except BaseException as failure:  # noqa: BLE001  # it is raised where the load is joined
             self._failures.append(failure)
+
+    def _again(self) -> Any:
+        """A connection to the server when it is back."""
+        deadline = time.monotonic() + AWAY_SECONDS_MAX
+        while True:
+            try:
+                return self.database.connect(autocommit=False)
+            except LOST:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(LOOK_SECONDS)
+
+    def _was_kept(self, name: str) -> bool:
+        """Whether a transaction whose end isn't known was committed."""
+        with self._again() as connection, connection.cursor() as cursor:
+            cursor.execute("select count(*) from ledger where tx = %s", (name,))
+            return bool(cursor.fetchone()[0])
 
     def _transaction(
         self, connection: Any, cursor: Any, dice: Random, writer: int, name: str
     ) -> None:
         tables = self._tables[writer]
-        if dice.random() < DDL_CHANCE:
+        if dice.random() < self.ddl_chance:
             statement = change_columns(cursor, dice, dice.choice(tables))
             digest = hashlib.md5(statement.encode()).hexdigest()
             cursor.execute(NOTE, (name, "", "", 0, "s", digest))
             connection.commit()
             return
         transaction = Transaction(cursor, dice, tables, name)
-        transaction.run(min(_size(dice), self.rows_max))
-        if dice.random() < ROLLBACK_CHANCE:
-            connection.rollback()
-            transaction.undo()
-        else:
-            connection.commit()
-            self.count += 1
+        try:
+            transaction.run(min(_size(dice), self.rows_max))
+            if dice.random() < ROLLBACK_CHANCE:
+                connection.rollback()
+                transaction.undo()
+            else:
+                connection.commit()
+                self.count += 1
+        except LOST:
+            if not self.outlives or not self._was_kept(name):
+                transaction.undo()
+            raise
 
 
 class Transaction:

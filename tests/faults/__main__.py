@@ -1,0 +1,80 @@
+"""`python -m tests.faults`: every fault under load, checked exactly; writes faults.json."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cdc.services.progress import show_on_stderr
+from tests.faults import network
+from tests.faults.cases import Case
+from tests.faults.page import write_page
+from tests.faults.report import FAULTS
+from tests.faults.stand import Stand
+from tests.faults.tmpfs import NotHere
+
+PROJECT = Path(__file__).parent.parent.parent
+FOLDER = PROJECT / ".faults" / "cases"
+JSON = PROJECT / "faults.json"
+PAGE = PROJECT / "docs" / "guarantees.md"
+CASES: list[Case] = [*network.CASES]
+
+
+@click.command()
+@click.argument("wanted", nargs=-1)
+@click.option("--seed", type=int, help="Of the load and the strikes  [default: a fresh one]")
+@click.option("--json", "json_file", type=click.Path(path_type=Path), default=JSON,
+              help="Where figures go; those of cases that don't run stay.")  # fmt: skip
+@click.option("--write-docs", is_flag=True, help=f"Put them into docs/{PAGE.name}, too.")
+@click.option("--list", "is_list", is_flag=True, help="Show the cases, run none.")
+def main(
+    wanted: tuple[str, ...], seed: int | None, json_file: Path, write_docs: bool, is_list: bool
+) -> None:
+    """Run the cases whose area, colon and name hold one of the words WANTED, else all."""
+    cases = [one for one in CASES if not wanted or any(word in _title(one) for word in wanted)]
+    if is_list:
+        click.echo("\n".join(_title(one) for one in cases))
+        return
+    show_on_stderr()
+    seed = time.time_ns() % 10**9 if seed is None else seed
+    click.echo(f"seed {seed}")
+    with Stand(FOLDER) as stand:
+        wrong = [one.name for one in cases if not _run(one, stand, seed, json_file)]
+    if write_docs:
+        write_page(_kept(json_file), CASES, PAGE)
+    sys.exit(1 if wrong else 0)
+
+
+def _title(case: Case) -> str:
+    return f"{case.area}: {case.name}"
+
+
+def _run(case: Case, stand: Stand, seed: int, json_file: Path) -> bool:
+    """Run one and keep its figures; whether nothing was wrong."""
+    try:
+        figures = case.strike(stand, seed).as_json()
+    except NotHere as why:
+        click.echo(f"{_title(case)}: not run: {why}")
+        return True
+    except AssertionError as failed:
+        figures = {"failed": str(failed)}
+    kept = {one["name"]: one for one in _kept(json_file)}
+    kept[case.name] = {"area": case.area, "name": case.name, "seed": seed, **figures}
+    json_file.write_text(json.dumps(list(kept.values()), indent=1) + "\n")
+    told = figures.pop("told", [])
+    shown = " ".join(f"{name}={one}" for name, one in figures.items())
+    click.echo("\n  ".join([f"{_title(case)}: {shown}", *told]))
+    return "failed" not in figures and not any(figures[fault] for fault in FAULTS)
+
+
+def _kept(json_file: Path) -> list[dict[str, Any]]:
+    return json.loads(json_file.read_text()) if json_file.exists() else []
+
+
+if __name__ == "__main__":
+    main()
