@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from cdc.errors import LogError, Unreachable
 from cdc.log.kafka_client import Faults, Servers, reason
+from cdc.log.kafka_reader import END_WAIT_MS
 from cdc.log.kafka_topics import CHECKPOINT_SUFFIX, KafkaTopics
 from cdc.model import Record, TopicSpec
 
@@ -154,6 +155,7 @@ def _records(
             "isolation.level": isolation,
             "auto.offset.reset": "error",
             "enable.partition.eof": True,
+            "fetch.wait.max.ms": END_WAIT_MS,
         },
         faults,
     )
