@@ -53,6 +53,9 @@ class Signs:
     """Nobody else runs it; if another did, waiting as a standby is over."""
 
 
+OpenPipeline = Callable[[threading.Event, Signs], Pipeline]
+
+
 class Stopped(Exception):
     """Told to stop before the stage was open."""
 
@@ -62,7 +65,7 @@ class Stage:
     """A stage that can be opened, as often as needed."""
 
     name: str
-    open: Callable[[threading.Event, Signs], Pipeline]
+    open: OpenPipeline
     """Connects; the source ends when the event is set. Raises Stopped if it is set before."""
     metrics: StageMetrics
     start_wait_seconds: float

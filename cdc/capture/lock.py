@@ -77,13 +77,17 @@ class ConnectorLock:
 
     def check(self) -> None:
         """LockLost unless the lock is surely held at this moment."""
-        if not self._why_lost and time.monotonic() > self._held_until:
-            self._why_lost = (
-                f"the server has not answered for {SILENCE_SECONDS_MAX} s, or this process stood"
-                " still for as long"
-            )
-        if self._why_lost:
-            raise self.lost()
+        if self.is_sure():
+            return
+        self._why_lost = self._why_lost or (
+            f"the server has not answered for {SILENCE_SECONDS_MAX} s, or this process stood"
+            " still for as long"
+        )
+        raise self.lost()
+
+    def is_sure(self) -> bool:
+        """Whether `check` would pass."""
+        return not self._why_lost and time.monotonic() <= self._held_until
 
     def is_held(self) -> bool:
         """Whether the server says so, now."""
@@ -102,7 +106,7 @@ class ConnectorLock:
     def release(self) -> bool:
         """Give the lock back, or up; False if it was held and was lost before."""
         with self._turn:
-            was_held, self._is_held = self._is_held, False
+            was_held, self._is_held, self._held_until = self._is_held, False, 0.0
             session, self._session = self._session, None
             if session is None:
                 return True

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from functools import partial
 
 from cdc.config import ConnectorConfig
 from cdc.observe import Metrics
-from cdc.supervisor import Pipeline, Signs, Stage
+from cdc.supervisor import OpenPipeline, Pipeline, Signs, Stage
 from cdc.wiring.held import Opened, Opener
 
 SCHEMAS_WAIT_SECONDS = 60.0
@@ -18,25 +20,36 @@ def stages_of(
 ) -> tuple[Stage, ...]:
     """The stages of these names; views are a stage each."""
     stages: list[Stage] = []
+    beside: Callable[[OpenPipeline], OpenPipeline] | None = None
     # Imported here: a process for one stage doesn't load what only the others need.
     if "capture" in names:
-        from cdc.wiring.capture import capture_opener
+        from cdc.wiring.capture import capture_opener, has_standby
+        from cdc.wiring.standby import Duty, relieved
 
-        stages.append(_stage("capture", config, metrics, capture_opener()))
+        duty = Duty() if has_standby(config) else None
+        beside = partial(relieved, duty=duty) if duty else None
+        stages.append(_stage("capture", config, metrics, capture_opener(duty)))
     if "translate" in names:
         from cdc.wiring.translate import open_translate
 
-        stages.append(_stage("translate", config, metrics, open_translate))
+        stages.append(_stage("translate", config, metrics, open_translate, beside))
     if "views" in names:
         from cdc.wiring.views import view_opener
 
         for index, view in enumerate(config.views):
             opener = view_opener(index, view)
-            stages.append(_stage(f"views/{view.view}", config, metrics, opener))
+            stages.append(_stage(f"views/{view.view}", config, metrics, opener, beside))
     return tuple(stages)
 
 
-def _stage(name: str, config: ConnectorConfig, metrics: Metrics, opener: Opener) -> Stage:
+def _stage(
+    name: str,
+    config: ConnectorConfig,
+    metrics: Metrics,
+    opener: Opener,
+    beside: Callable[[OpenPipeline], OpenPipeline] | None = None,
+) -> Stage:
+    """`beside` makes it one that runs only where capture does, in the same process."""
     meter = metrics.stage(name)
 
     def open_pipeline(stop: threading.Event, signs: Signs) -> Pipeline:
@@ -45,7 +58,7 @@ def _stage(name: str, config: ConnectorConfig, metrics: Metrics, opener: Opener)
 
     return Stage(
         name,
-        open_pipeline,
+        beside(open_pipeline) if beside else open_pipeline,
         meter,
         start_wait_seconds=_start_wait_seconds(config, name),
         outage_seconds_max=config.limits.outage_seconds_max,

@@ -34,7 +34,7 @@ from cdc.ports import Log, LogWriter, Registry
 from cdc.supervisor import Pipeline, Signs
 from cdc.wiring.ends import create_topics, reached_log, reached_registry
 from cdc.wiring.held import Held, Opened, Opener
-from cdc.wiring.standby import Fencings, LockedSink, queued
+from cdc.wiring.standby import Duty, Fencings, LockedSink
 
 
 def event_settings(config: ConnectorConfig) -> ChangeEventSettings:
@@ -107,6 +107,11 @@ def stored_decisions(config: ConnectorConfig, log: Log) -> list[Decision]:
     ]
 
 
+def has_standby(config: ConnectorConfig) -> bool:
+    """Whether capture runs under the connector's lock."""
+    return isinstance(config.source, ServerSection) and config.source.standby
+
+
 def is_reference_reader(config: ConnectorConfig) -> bool:
     """Whether mysql-replication reads the binlog, instead of cdc's own reader."""
     return isinstance(config.source, ServerSection) and config.source.reader == "reference"
@@ -151,8 +156,8 @@ def _decoder(
     return Decoder(binder, settings, accept=config.source.accept)
 
 
-def capture_opener() -> Opener:
-    """Opens capture, as often as needed in the life of a process."""
+def capture_opener(duty: Duty | None) -> Opener:
+    """Opens capture, as often as needed; under the connector's lock where there is a duty."""
     fencings = Fencings()
 
     def opener(
@@ -162,7 +167,7 @@ def capture_opener() -> Opener:
         signs: Signs,
         opened: Opened,
     ) -> Pipeline:
-        return _open_capture(config, metrics, stop, signs, opened, fencings)
+        return _open_capture(config, metrics, stop, signs, opened, duty, fencings)
 
     return opener
 
@@ -173,6 +178,7 @@ def _open_capture(
     stop: threading.Event,
     signs: Signs,
     opened: Opened,
+    duty: Duty | None,
     fencings: Fencings,
 ) -> Pipeline:
     settings = event_settings(config)
@@ -180,9 +186,9 @@ def _open_capture(
     source: Any
     ended = EitherEvent(stop)  # the reading ends as well when a write has failed, or the lock
     lock: ConnectorLock | None = None
-    if isinstance(section, ServerSection) and section.standby:
+    if duty is not None:
         lock = opened.for_sink(ConnectorLock(server_settings(config), on_lost=ended.set))
-    log, writer, registry = _ends(config, lock, stop, signs, opened)
+    log, writer, registry = _ends(config, lock, duty, stop, signs, opened)
     idle = threading.Event()
     is_reference = is_reference_reader(config)
     catalogue: LiveCatalogue | None = None
@@ -223,6 +229,7 @@ def _open_capture(
 def _ends(
     config: ConnectorConfig,
     lock: ConnectorLock | None,
+    duty: Duty | None,
     stop: threading.Event,
     signs: Signs,
     opened: Opened,
@@ -245,7 +252,7 @@ def _ends(
 
     with ThreadPoolExecutor(2) as beside:
         try:
-            locked = beside.submit(queued, lock, failed, signs) if lock else None
+            locked = beside.submit(duty.take, lock, failed, signs) if lock and duty else None
             log = opened(reached_log(config))
             writer = beside.submit(open_writer, log, locked)
             registry = opened(reached_registry(config))

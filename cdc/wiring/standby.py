@@ -1,44 +1,101 @@
-"""One instance of a connector runs, the others stand by: what the lock means to a pipeline."""
+"""One instance of a connector runs, the others stand by: what the lock means to its stages."""
 
 from __future__ import annotations
 
 import threading
 import time
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from cdc.capture.lock import ConnectorLock
-from cdc.errors import Fenced, Unreachable
+from cdc.errors import CdcError, Fenced, LockLost, Unreachable
 from cdc.model import Output
+from cdc.overlap import EitherEvent
 from cdc.ports import Sink
-from cdc.supervisor import Signs, Stopped
+from cdc.supervisor import OpenPipeline, Pipeline, Signs, Stopped
 
 C = TypeVar("C")
 R = TypeVar("R")
 
 FENCED_AGAIN_SECONDS = 60.0
-"""A holder of the lock that is fenced twice within so long gives up."""
-
-
-def queued(lock: ConnectorLock, stop: threading.Event, signs: Signs) -> None:
-    """Wait for the lock as a standby; Stopped if told to stop before."""
-    if not lock.queue(stop, signs.standby):
-        raise Stopped
-    signs.took_over()
+"""A stage with the lock that is fenced twice within so long gives up."""
+WAIT_SLICE_SECONDS = 0.2
+"""How long a stage waits for the lock before it looks at `stop`."""
 
 
 class Fencings:
-    """How often a holder of the lock was fenced by an instance without it.
+    """What it means that a stage's writer was fenced.
 
-    Once may be an instance that was paused between taking the lock and opening its writer: it
+    With the lock, once: the other one may have been stopped between its lock and its writer; it
     sees that the lock is lost and queues. More often it is one that knows no lock."""
 
     def __init__(self) -> None:
         self._last_at = float("-inf")
 
-    def is_again(self) -> bool:
-        """Note one more; whether there was another not long ago."""
+    def meaning(self, error: Fenced, *, is_held: bool) -> CdcError:
+        """The error to raise for it."""
+        if not is_held:
+            return LockLost(f"{error.message}; it has the connector's lock", hint=error.hint)
         before, self._last_at = self._last_at, time.monotonic()
-        return self._last_at - before < FENCED_AGAIN_SECONDS
+        if self._last_at - before < FENCED_AGAIN_SECONDS:
+            return error
+        return Unreachable(
+            f"{error.message}, though this instance holds the connector's lock",
+            hint="taking the name back, once; is there an instance with source.standby: false, or"
+            " one that follows another server?",
+        )
+
+
+class Duty:
+    """Whether this process is the instance that runs: capture takes the lock, all stages heed it.
+
+    A lock that is lost stops capture at once, the other stages when somebody else has taken it:
+    while the database is away they go on with what there is."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._lock: ConnectorLock | None = None
+        self._elsewhere = ""
+
+    def take(self, lock: ConnectorLock, stop: threading.Event, signs: Signs) -> None:
+        """Wait for the lock as a standby; Stopped if told to stop before."""
+
+        def standby(why: str) -> None:
+            self._note(None, why)
+            signs.standby(why)
+
+        if not lock.queue(stop, standby):
+            raise Stopped
+        self._note(lock, "")
+        signs.took_over()
+
+    def wait(self, stop: threading.Event, signs: Signs) -> None:
+        """Until capture has the lock; Stopped if told to stop before."""
+        while not self.is_here():
+            if stop.is_set():
+                raise Stopped
+            if why := self._elsewhere:
+                signs.standby(why)
+            with self._changed:
+                self._changed.wait(WAIT_SLICE_SECONDS)
+        signs.took_over()
+
+    def is_here(self) -> bool:
+        """Whether this process surely has the lock, as far as the clock tells."""
+        return self._lock is not None and self._lock.is_sure()
+
+    def is_elsewhere(self) -> bool:
+        """Whether another instance was seen to have it."""
+        return bool(self._elsewhere)
+
+    def relieved(self) -> LockLost:
+        """Another instance runs the connector."""
+        return LockLost(self._elsewhere or "the connector's lock is lost")
+
+    def _note(self, lock: ConnectorLock | None, elsewhere: str) -> None:
+        with self._changed:
+            self._lock, self._elsewhere = lock, elsewhere
+            self._changed.notify_all()
 
 
 class LockedSink(Generic[R, C]):
@@ -57,14 +114,7 @@ class LockedSink(Generic[R, C]):
         try:
             self._sink.write(output)
         except Fenced as error:
-            # Without the lock `close` says so, and the stage queues for it.
-            if self._lock.is_held() and not self._fencings.is_again():
-                raise Unreachable(
-                    f"{error.message}, though this instance holds the connector's lock",
-                    hint="taking the name back, once; is there an instance with source.standby:"
-                    " false, or one that follows another server?",
-                ) from error
-            raise
+            raise self._fencings.meaning(error, is_held=self._lock.is_held()) from error
 
     def close(self) -> None:
         """Also raises LockLost, in place of what is being raised: it is the cause."""
@@ -74,3 +124,60 @@ class LockedSink(Generic[R, C]):
             # Last: what is still written on the way to a stop is written under the lock.
             if not self._lock.release() and not self._stop.is_set():
                 raise self._lock.lost()
+
+
+class Relieved(EitherEvent):
+    """Set as well when another instance runs the connector, and stays so."""
+
+    def __init__(self, stop: threading.Event, duty: Duty) -> None:
+        super().__init__(stop)
+        self._stop, self._duty = stop, duty
+
+    def is_set(self) -> bool:
+        if self._duty.is_elsewhere():
+            self.set()
+        return super().is_set()
+
+    def is_relieved(self) -> bool:
+        """Whether that is why it is set."""
+        return self.is_set() and not self._stop.is_set()
+
+
+class RelievedSink(Generic[R, C]):
+    """The sink of a stage that runs beside capture: it ends where another instance runs."""
+
+    def __init__(self, sink: Sink[R, C], duty: Duty, fencings: Fencings, ended: Relieved) -> None:
+        self._sink, self._duty, self._fencings, self._ended = sink, duty, fencings, ended
+
+    def last_checkpoint(self) -> C | None:
+        return self._sink.last_checkpoint()
+
+    def write(self, output: Output[R, C]) -> None:
+        try:
+            self._sink.write(output)
+        except Fenced as error:
+            raise self._fencings.meaning(error, is_held=self._duty.is_here()) from error
+
+    def close(self) -> None:
+        """Also raises LockLost, where that is why the stage ends."""
+        self._sink.close()
+        if self._ended.is_relieved():
+            raise self._duty.relieved()
+
+
+def relieved(open_pipeline: OpenPipeline, duty: Duty) -> OpenPipeline:
+    """Opens a stage that runs while capture, in the same process, has the lock."""
+    fencings = Fencings()
+
+    def opener(stop: threading.Event, signs: Signs) -> Pipeline:
+        duty.wait(stop, signs)
+        ended = Relieved(stop, duty)
+        pipeline = open_pipeline(ended, signs)
+        pipeline = replace(pipeline, sink=RelievedSink(pipeline.sink, duty, fencings, ended))
+        if not duty.is_here():  # it stood still meanwhile, and its writer may have ended another's
+            ended.set()
+            pipeline.close()
+            raise Stopped
+        return pipeline
+
+    return opener

@@ -13,7 +13,7 @@ import pytest
 from cdc.capture.lock import lock_name
 from cdc.console import client
 from tests.connectors import Child, Section, kafka_log, wait_until
-from tests.load import Load, assert_every_change_once
+from tests.load import Load, assert_every_change_once, assert_nothing_lost_nothing_twice
 from tests.services_plugin import FreshDatabase
 from tests.shop import Shop, new_shop
 
@@ -39,17 +39,17 @@ def log_sections(request: pytest.FixtureRequest) -> Section:
 
 
 @contextmanager
-def capturing(made: Shop) -> Iterator[Child]:
-    with made.project.started("run", made.file, "--stage", "capture") as child:
+def capturing(made: Shop, stages: str = "capture") -> Iterator[Child]:
+    with made.project.started("run", made.file, "--stage", stages) as child:
         yield child
 
 
 @contextmanager
-def two(made: Shop) -> Iterator[tuple[Child, Child]]:
+def two(made: Shop, stages: str = "capture") -> Iterator[tuple[Child, Child]]:
     """One instance that writes, one that stands by."""
-    with capturing(made) as first:
+    with capturing(made, stages) as first:
         wait_writing(first)
-        with capturing(made) as second:
+        with capturing(made, stages) as second:
             second.wait_said("standby  ")
             yield first, second
 
@@ -58,8 +58,7 @@ def wait_writing(child: Child) -> None:
     """Until it has written something."""
 
     def records() -> int:
-        (stage,) = client.status(child.address).stages
-        return stage.records_total
+        return client.status(child.address).stages[0].records_total
 
     wait_until(records, lambda: f"it writes nothing: {child.said}")
 
@@ -158,3 +157,24 @@ def test_mariadb_holds_the_lock_as_well(
         load.end()
         assert_exact(made, load)
         assert first.stop() == 0, first.said
+
+
+def test_all_stages_of_a_process_stand_by_together(
+    tmp_path: Path, mysql_database: FreshDatabase, kafka_sections: Section
+) -> None:
+    made = new_shop(tmp_path, mysql_database, **kafka_sections)
+    with (
+        Load(mysql_database, seed=6) as load,
+        two(made, "capture,translate,views") as (first, second),
+    ):
+        second.wait_said("standby  ", 3)
+        first.process.send_signal(signal.SIGSTOP)
+        wait_taken_over(second, time.monotonic(), "SIGSTOP of all stages")
+        first.process.send_signal(signal.SIGCONT)
+        first.wait_said("standby  ", 3)
+        second.kill()
+        first.wait_said("took over", 3)
+        load.end()
+        made.wait_equal(first)
+        assert first.stop() == 0, first.said
+    assert_nothing_lost_nothing_twice(made, load)

@@ -10,8 +10,8 @@ from cdc.errors import CdcError, Fenced, LockLost, Unreachable
 from cdc.model import Output
 from cdc.observe import Metrics
 from cdc.running import Running
-from cdc.supervisor import Pipeline, Stage, Supervisor, supervise
-from cdc.wiring.standby import Fencings, LockedSink, queued
+from cdc.supervisor import Pipeline, Signs, Stage, Stopped, Supervisor, supervise
+from cdc.wiring.standby import Duty, Fencings, LockedSink, relieved
 
 
 class Lock:
@@ -27,6 +27,9 @@ class Lock:
     def check(self):
         if self.is_lost:
             raise self.lost()
+
+    def is_sure(self):
+        return not self.is_lost
 
     def is_held(self):
         return not self.is_lost
@@ -135,7 +138,7 @@ def test_a_standby_says_so_and_waits_longer_than_any_outage_may_last():
             states.append(of_process.status().stages[0])
             states.append(why_not_ready(of_process.status(), 1))
             raise Unreachable("the standby's link is lost")
-        queued(Lock(), stop, told)
+        Duty().take(Lock(), stop, told)
         states.append(of_process.status().stages[0])
         return Pipeline(Ended(), lambda batch: batch, Written())
 
@@ -151,7 +154,7 @@ def test_a_standby_says_so_and_waits_longer_than_any_outage_may_last():
 
 def test_a_standby_that_is_told_to_stop_stops():
     def open_pipeline(stop, signs):
-        queued(Lock(comes=False), stop, signs)
+        Duty().take(Lock(comes=False), stop, signs)
         raise AssertionError("not reached")
 
     stage = Stage("capture", open_pipeline, metrics().stage("capture"), 1, 1, 1)
@@ -172,3 +175,47 @@ def test_an_instance_that_is_fenced_for_good_ends_with_an_exit_code_of_its_own()
         Running(None, of_process, supervisor).wait()
 
     assert caught.value.exit_code == 3
+
+
+class Reading(Written):
+    """A source and a sink in one: reads until it is told to stop, notes when it began."""
+
+    def __init__(self, stop, begun):
+        super().__init__()
+        self.stop, self.begun = stop, begun
+
+    def read(self, after):
+        self.begun.set()
+        while not self.stop.is_set():
+            yield threading.Event().wait(0.005)
+
+
+def test_a_stage_beside_capture_runs_where_capture_has_the_lock():
+    duty, stop, begun = Duty(), threading.Event(), threading.Event()
+    signs = Signs(lambda: None, lambda why: None, lambda: None)
+
+    def open_pipeline(stop, signs):
+        both = Reading(stop, begun)
+        return Pipeline(both, lambda batch: Output([], None), both)
+
+    stage = Stage(
+        "translate", relieved(open_pipeline, duty), metrics().stage("translate"), 5, 5, 0.01
+    )
+    thread = threading.Thread(target=supervise, args=(stage, stop))
+    thread.start()
+    assert not begun.wait(0.1)
+
+    duty.take(Lock(), stop, signs)
+    assert begun.wait(5)
+
+    begun.clear()
+    with pytest.raises(Stopped):
+        duty.take(Lock(comes=False), stop, signs)
+    while stage.metrics.status().state != "standby":
+        assert not begun.is_set()
+    assert stage.metrics.status().reason == "another has it"
+
+    duty.take(Lock(), stop, signs)
+    assert begun.wait(5)
+    stop.set()
+    thread.join()
