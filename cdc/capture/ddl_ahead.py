@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import threading
+import time
 from collections.abc import Iterator
 
 from cdc.capture import binlog
@@ -24,6 +25,10 @@ Order = tuple[int, int]
 
 NAMES_MAX = 100_000
 """Tables that DDL ahead is remembered of; beyond it every table counts as changed."""
+
+END_SECONDS = 10.0
+"""How long an end that the server named may take to come."""
+END_LOOK_SECONDS = 0.05
 
 _ANY = ("", "")
 _QUERY_HEAD = struct.Struct("<IIBHH")
@@ -103,11 +108,36 @@ def look_ahead(
     facts: ServerFacts,
     begin: tuple[str, int],
     end: tuple[str, int],
+    *,
+    wait_seconds: float = END_SECONDS,
 ) -> None:
     """Read the binlog from `begin` to `end` over a session of its own, noting its DDL.
 
-    A CdcError names the place where that failed."""
+    MySQL names an end that it has written and may not have synced yet: what a dump doesn't give
+    by now is waited for. A CdcError names the place where that failed."""
     until = place_order(*end)
+    deadline = time.monotonic() + wait_seconds
+    at = _looked_from(begin, ahead, settings, facts, until)
+    while place_order(*at) < until:
+        if time.monotonic() > deadline:
+            raise SourceError(
+                f"the binlog of {settings.origin} ended at {at[0]}:{at[1]}, before"
+                f" {end[0]}:{end[1]}, which the server had named as its end",
+                hint="is something between that changes the stream (a proxy)?",
+            )
+        time.sleep(END_LOOK_SECONDS)
+        at = _looked_from(at, ahead, settings, facts, until)
+    ahead.looked_until(until)
+
+
+def _looked_from(
+    begin: tuple[str, int],
+    ahead: DdlAhead,
+    settings: ServerSettings,
+    facts: ServerFacts,
+    until: Order,
+) -> tuple[str, int]:
+    """Note what a dump from there to its present end gives; where that is."""
     walk = Walk(begin, facts.flavor)
     with Session(settings) as session:
         dump = Dump(session, facts, Place(file=begin[0], pos=begin[1]), ends=True)
@@ -115,13 +145,8 @@ def look_ahead(
             for here, statement in walk.statements(events, until):
                 ahead.note(statement, here)
             if walk.here >= until:
-                ahead.looked_until(until)
-                return
-    raise SourceError(
-        f"the binlog of {settings.origin} ended at {walk.place}, before {end[0]}:{end[1]}, which"
-        " the server had named as its end",
-        hint="is something between that changes the stream (a proxy)?",
-    )
+                break
+    return walk.place
 
 
 class Walk:
@@ -138,9 +163,9 @@ class Walk:
         return place_order(self._cursor.file, self._cursor.position)
 
     @property
-    def place(self) -> str:
-        """The same, for people."""
-        return f"{self._cursor.file}:{self._cursor.position}"
+    def place(self) -> tuple[str, int]:
+        """The same as file and position."""
+        return self._cursor.file, self._cursor.position
 
     def statements(self, events: bytes, until: Order) -> Iterator[tuple[Order, Statement]]:
         """What may be DDL and doesn't end behind `until`, and where it ends.

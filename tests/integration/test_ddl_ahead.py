@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -71,5 +72,21 @@ def test_a_binlog_that_ends_before_its_end_is_an_error(database: FreshDatabase) 
     begin = place_order(file, pos)
     ahead.next_place(begin)
     with pytest.raises(SourceError, match=rf"ended at {file}:\d+, before {file}:99999999"):
-        look_ahead(ahead, *known(database), (file, pos), (file, 99_999_999))
+        look_ahead(ahead, *known(database), (file, pos), (file, 99_999_999), wait_seconds=0)
     assert not ahead.covers(begin, (begin[0], 99_999_999))
+
+
+def test_an_end_that_the_server_has_not_synced_yet_is_waited_for(database: FreshDatabase) -> None:
+    database.execute("create table t (id int primary key)")
+    begin = end_of(database)
+    database.execute("alter table t add a int")
+    between = end_of(database)
+    size = between[1] - begin[1]
+    ahead, end = DdlAhead(), (begin[0], between[1] + size)
+    ahead.next_place(place_order(*begin))
+    later = threading.Timer(0.3, database.execute, ["alter table t add b int"])
+    later.start()
+    look_ahead(ahead, *known(database), begin, end)
+    later.join()
+    assert end_of(database) == end
+    assert ahead.changes((database.name, "t"), place_order(*between))
