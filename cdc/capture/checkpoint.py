@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Literal
+from zlib import crc32
 
 import orjson
 
@@ -12,9 +13,11 @@ from cdc.errors import SourceError
 
 Flavor = Literal["mysql", "mariadb"]
 
-FORMAT_VERSION = 2
-READABLE_VERSIONS = (1, FORMAT_VERSION)
+FORMAT_VERSION = 3
+READABLE_VERSIONS = (1, 2, FORMAT_VERSION)
 """What an earlier version left out is unknown, and isn't proven."""
+UNSEALED_VERSIONS = (1, 2)
+_SEAL = b',"crc32":'
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +71,17 @@ class Checkpoint:
         return {**self.awaited, **is_open}
 
     def to_bytes(self) -> bytes:
-        """JSON, readable by people."""
-        return orjson.dumps({"version": FORMAT_VERSION, **asdict(self)})
+        """JSON, readable by people, that ends with the CRC-32 of what it is without it."""
+        text = orjson.dumps({"version": FORMAT_VERSION, **asdict(self)})
+        return text[:-1] + _SEAL + b"%d}" % crc32(text)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Checkpoint:
         """The checkpoint in `data`; SourceError if it is of another version or damaged."""
         try:
             fields = orjson.loads(data)
-            if fields.pop("version") in READABLE_VERSIONS:
+            version = fields.pop("version")
+            if version in READABLE_VERSIONS and _is_whole(version, fields.pop("crc32", None), data):
                 last = fields.pop("last", None)
                 return cls(**fields, last=None if last is None else LastTransaction(**last))
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
@@ -86,3 +91,10 @@ class Checkpoint:
             hint="it was written by another version of cdc, or is damaged; run that version, or"
             " begin anew under another connector name",
         )
+
+
+def _is_whole(version: int, crc: int | None, data: bytes) -> bool:
+    """Whether no bit of it has changed; early versions can't tell."""
+    if version in UNSEALED_VERSIONS:
+        return crc is None
+    return crc == crc32(data[: data.rfind(_SEAL)] + b"}")

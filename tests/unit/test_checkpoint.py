@@ -51,3 +51,18 @@ def test_all_that_is_done_in_part_is_told() -> None:
 def test_what_is_damaged_or_of_a_later_version_is_refused(data: bytes) -> None:
     with pytest.raises(SourceError, match="can't be read"):
         Checkpoint.from_bytes(data)
+
+
+def test_no_bit_of_it_changes_unseen() -> None:
+    data = WHOLE.to_bytes()
+    for bit in range(8 * len(data)):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(SourceError, match="can't be read"):
+            Checkpoint.from_bytes(bytes(changed))
+
+
+def test_what_was_written_before_there_was_a_checksum_is_read() -> None:
+    fields = orjson.loads(WHOLE.to_bytes())
+    del fields["crc32"]
+    assert Checkpoint.from_bytes(orjson.dumps({**fields, "version": 2})) == WHOLE
