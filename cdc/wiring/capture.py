@@ -32,7 +32,7 @@ from cdc.observe import StageMetrics
 from cdc.overlap import EitherEvent, Overlapped
 from cdc.ports import Log, LogWriter, Registry
 from cdc.supervisor import Pipeline, Signs
-from cdc.wiring.ends import create_topics, reached_log, reached_registry
+from cdc.wiring.ends import create_own_topics, create_topics, reached_log, reached_registry
 from cdc.wiring.held import Held, Opened, Opener
 from cdc.wiring.standby import Duty, Fencings, LockedSink
 
@@ -90,7 +90,7 @@ def announcer(config: ConnectorConfig, log: Log, registry: Registry) -> Any:
     ) -> tuple[int, int]:
         is_schema_changes = topic == config.connector
         make = config.topics.schema_topic if is_schema_changes else config.topics.change_topic
-        create_topics(log, make(topic))
+        create_own_topics(log, make(topic))
         key_id = key_schema_id(registry, f"{topic}-key", key_schema) if key_schema else 0
         return key_id, registry.register(f"{topic}-value", value_schema)
 

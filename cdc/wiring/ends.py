@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import structlog
 
 from cdc.codec.registry_embedded import EmbeddedRegistry
 from cdc.config import ConnectorConfig
 from cdc.config import log as log_sections
-from cdc.errors import CdcError, RegistryError
+from cdc.errors import CdcError, LogError, RegistryError
 from cdc.log.embedded import EmbeddedLog
 from cdc.log.kafka import KafkaLog
-from cdc.model import TopicSpec
+from cdc.model import TopicDifference, TopicSpec
 from cdc.ports import Log, Registry
 
 ANSWER_SECONDS_MAX = 5.0
@@ -76,7 +78,27 @@ def reached_registry(config: ConnectorConfig) -> Registry:
 
 def create_topics(log: Log, *specs: TopicSpec) -> None:
     """Create what is missing; an existing topic that differs is reported, not changed."""
-    for difference in log.create_topics(specs):
+    _report(log.create_topics(specs))
+
+
+def create_own_topics(log: Log, *specs: TopicSpec) -> None:
+    """The same for topics that this stage writes; LogError where their partitions are others."""
+    differences = log.create_topics(specs)
+    for found in differences:
+        if found.setting == "partitions":
+            # Invariant 3: a key's records would lie in two partitions.
+            raise LogError(
+                f"topic {found.topic} has {found.found} partitions, topics: says {found.wanted}",
+                hint="where some were added, keys move: the order of a key's records holds before"
+                " it and behind it alone. To go on so, set under topics.overrides"
+                f" {{topics: {found.topic}, partitions: {found.found}}}; else create the topic"
+                " anew as it was",
+            )
+    _report(differences)
+
+
+def _report(differences: Iterable[TopicDifference]) -> None:
+    for difference in differences:
         logger.warning(
             "topic differs from its configuration",
             topic=difference.topic,

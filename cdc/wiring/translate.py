@@ -15,7 +15,7 @@ from cdc.supervisor import Pipeline, Signs
 from cdc.translate.check import event_names
 from cdc.translate.translator import Translator
 from cdc.wiring.capture import event_settings
-from cdc.wiring.ends import create_topics, reached_log, reached_registry
+from cdc.wiring.ends import create_own_topics, create_topics, reached_log, reached_registry
 from cdc.wiring.held import Held, Opened
 from cdc.wiring.topics import message_bytes, offsets_text, topic_source
 
@@ -37,11 +37,8 @@ def open_translate(
         topic_delimiter=event_settings(config).topic_delimiter,
     )
     # Both ends exist before the first record: a reader sees a topic from its beginning on.
-    create_topics(
-        log,
-        *(config.topics.change_topic(topic) for topic in translator.input_topics),
-        *(config.topics.event_topic(topic) for topic in translator.output_topics),
-    )
+    create_topics(log, *map(config.topics.change_topic, translator.input_topics))
+    create_own_topics(log, *map(config.topics.event_topic, translator.output_topics))
     name = f"{config.connector}.translate"
     reader = opened(log.reader(translator.input_topics, name))
     source = topic_source(config, metrics, reader, stop, signs.alive)
