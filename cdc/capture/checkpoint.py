@@ -40,6 +40,18 @@ class LastTransaction:
 
 
 @dataclass(frozen=True, slots=True)
+class Prepared:
+    """Where an XA transaction that is prepared and not decided yet stands in the binlog."""
+
+    file: str
+    pos: int
+    """Of the event that opens it."""
+    source: str = ""
+    number: int = 0
+    """Of MySQL's GTID, which counts as processed only once it is decided; else empty."""
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """A place between two row images of one server lineage's binlog (invariant 5)."""
 
@@ -64,6 +76,8 @@ class Checkpoint:
     """Transactions that were begun and will come again later, since the reading began anew, perhaps
     at a server with another order → row images that are done."""
     last: LastTransaction | None = None
+    prepared: Mapping[str, Prepared] = field(default_factory=dict)
+    """Name of an XA transaction → where its rows stand, which count at its XA COMMIT."""
 
     def begun(self) -> dict[str, int]:
         """All transactions that are done in part → row images that are done."""
@@ -83,7 +97,12 @@ class Checkpoint:
             version = fields.pop("version")
             if version in READABLE_VERSIONS and _is_whole(version, fields.pop("crc32", None), data):
                 last = fields.pop("last", None)
-                return cls(**fields, last=None if last is None else LastTransaction(**last))
+                prepared = fields.pop("prepared", {})
+                return cls(
+                    **fields,
+                    last=None if last is None else LastTransaction(**last),
+                    prepared={xid: Prepared(**place) for xid, place in prepared.items()},
+                )
         except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
             pass
         raise SourceError(

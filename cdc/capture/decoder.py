@@ -179,6 +179,7 @@ class Decoder:
             time_seconds=self.cursor.server_seconds,
             awaited=transaction.awaited(),
             last=self.cursor.last_transaction(transaction.text(), transaction.commit_micros),
+            prepared=dict(transaction.prepared),
         )
 
     def substitutions(self) -> dict[tuple[str, str], int]:

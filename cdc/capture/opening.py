@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
 
-from cdc.capture.checkpoint import Checkpoint
+from cdc.capture.checkpoint import Checkpoint, Prepared
 from cdc.capture.connection import Session
 from cdc.capture.dump import Place
 from cdc.capture.facts import BinaryLog, ServerFacts, binary_logs, read_facts, read_purged
@@ -17,6 +17,7 @@ from cdc.capture.grants import read_grants
 from cdc.capture.lineage import Behind, Way, taken_on, way_on
 from cdc.capture.places import first_checkpoint
 from cdc.capture.preflight import inspect_rights, inspect_server
+from cdc.capture.prepared import to_recall, warn_of_prepared
 from cdc.capture.readback import why_unproven
 from cdc.capture.source_settings import ServerSettings
 from cdc.errors import SourceError
@@ -35,6 +36,8 @@ class Opening:
     facts: ServerFacts
     start: Checkpoint
     place: Place
+    prepared: Mapping[str, Prepared]
+    """Whose rows must be fetched first."""
 
 
 def opening(session: Session, after: Checkpoint | None, stop: threading.Event) -> Opening | None:
@@ -72,10 +75,15 @@ def _opening(session: Session, after: Checkpoint | None) -> Opening:
     way = way_on(facts, logs, start, settings.coordinates)
     if after is not None:
         _check_continuity(settings, facts, logs, after, way)
+    else:
+        warn_of_prepared(session)
+    prepared = to_recall(facts, logs, start, way)
     start = taken_on(facts, start, way)
     if way.by == "gtid":
-        return Opening(facts, start, Place(gtid_set=start.gtid_set))
-    return Opening(facts, start, Place(file=start.file, pos=start.pos))
+        place = Place(gtid_set=start.gtid_set)
+    else:
+        place = Place(file=start.file, pos=start.pos)
+    return Opening(facts, start, place, prepared)
 
 
 def _check_continuity(

@@ -10,6 +10,7 @@ from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.connection import Session
 from cdc.capture.dump import Dump
 from cdc.capture.opening import opening
+from cdc.capture.prepared import recall
 from cdc.capture.source_settings import ServerSettings
 from cdc.capture.unfolding import Unfolder
 
@@ -38,9 +39,9 @@ class ServerSource:
         Raises SourceError and PositionLost for what only people can mend."""
         settings = self._settings
         unfolder = Unfolder(settings.batch_bytes_max, settings.event_bytes_max)
-        return unfolder.unfold(self._read(after), self._stop)
+        return unfolder.unfold(self._read(after, unfolder), self._stop)
 
-    def _read(self, after: Checkpoint | None) -> Iterator[EventBatch]:
+    def _read(self, after: Checkpoint | None, unfolder: Unfolder) -> Iterator[EventBatch]:
         """The events as the server sends them."""
         self.close()
         session = self._session = Session(self._settings)
@@ -48,6 +49,7 @@ class ServerSource:
             begun = opening(session, after, self._stop)
             if begun is None:
                 return
+            recall(unfolder, self._settings, begun.facts, begun.prepared)
             dump = Dump(session, begun.facts, begun.place, idle=self._idle, on_seen=self._on_seen)
             first: Checkpoint | None = begun.start
             for events in dump.batches(self._stop):

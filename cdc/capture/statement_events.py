@@ -128,7 +128,7 @@ class StatementEvents:
         elif self.transaction.has_begun:
             raise self.cursor.damaged(f"XA_PREPARE of {xid} stands inside another transaction")
         else:
-            self.transaction.prepare(str(xid))
+            self.transaction.prepare(str(xid), self.cursor.file)
 
     def load(self, body: bytes) -> None:
         """LOAD DATA in statement format: a QUERY with more in front of its variables."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import cython
 
+from cdc.capture.checkpoint import Prepared
 from cdc.capture.executed import Executed
 from cdc.errors import DecodeError
 
@@ -23,8 +24,8 @@ else:
     from cdc.capture.avro_out import Out
 
 UUID_BYTES = 16
-PREPARED_MAX = 100_000
-"""XA transactions that are prepared at once."""
+PREPARED_MAX = 4_000
+"""XA transactions that are prepared at once; a checkpoint names them all."""
 
 
 @cython.cclass
@@ -56,8 +57,8 @@ class Transaction:
         self.commit_micros = self.thread = 0
         self.ordinal = self.skip_until = 0
         self.has_gtid = self.has_domain_run = False
-        self.prepared: dict[str, tuple[str, int]] = {}
-        """Names of XA transactions → source and number of what is prepared."""
+        self.prepared: dict[str, Prepared] = dict(checkpoint.prepared)
+        """See `Checkpoint.prepared`."""
         self.run_source = ""
         self.run_first = self.run_last = 0
         self.run_domain = self.run_server_id = self.run_number = 0
@@ -183,25 +184,27 @@ class Transaction:
             self.run_first = self.run_last = self.number
         return 0
 
-    def prepare(self, xid: str) -> None:
+    def prepare(self, xid: str, file: str) -> None:
         """The open transaction is prepared: done with for now, but processed only by `resolve`.
 
-        Until then its GTID is left out, so that a server sends it again after a restart."""
+        Until then MySQL's GTID is left out, so that a server sends it again after a restart."""
+        if len(self.prepared) >= PREPARED_MAX:
+            raise DecodeError(
+                f"more than {PREPARED_MAX} XA transactions are prepared (PREPARED_MAX)",
+                hint="commit or roll them back at the source: XA RECOVER lists them",
+            )
         if self.is_mysql and self.has_gtid:
-            if len(self.prepared) >= PREPARED_MAX:
-                raise DecodeError(
-                    f"more than {PREPARED_MAX} XA transactions are prepared (PREPARED_MAX)",
-                    hint="commit or roll them back at the source: XA RECOVER lists them",
-                )
-            self.prepared[xid] = (self.source, self.number)
+            self.prepared[xid] = Prepared(file, self.begun_at, self.source, self.number)
             self.has_gtid = False
+        else:
+            self.prepared[xid] = Prepared(file, self.begun_at)
         self.commit()
 
     def resolve(self, xid: str) -> None:
         """A prepared transaction was committed or rolled back."""
-        if xid in self.prepared:
-            source, number = self.prepared.pop(xid)
-            self.executed.add(source, number, number)
+        place = self.prepared.pop(xid, None)
+        if place is not None and place.source:
+            self.executed.add(place.source, place.number, place.number)
 
     @cython.cfunc
     @cython.exceptval(-1)

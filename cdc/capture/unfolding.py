@@ -96,14 +96,42 @@ class Unfolder:
                 if held is not None:
                     held.events.close()
 
+    def recall(self, name: str, batches: Iterable[bytes]) -> bool:
+        """Hold the rows of a prepared transaction, which begins these events; whether it's there.
+
+        For before `unfold`: what lies before the place where that begins."""
+        self._finder = FoldFinder()
+        try:
+            for events in batches:
+                stretch = _Stretch(events)
+                # What is decided was decoded before; it goes.
+                while (at := self._finder.find(events, stretch.at)) < len(events):
+                    for _ in self._handle(stretch, at):
+                        pass
+                    if name in map(str, self._prepared):
+                        return True
+                for _ in self._pass(stretch, len(events)):
+                    pass
+            return False
+        finally:
+            if self._held is not None:
+                self._held.events.close()
+                self._held = None
+            self._finder = FoldFinder()
+
     def _walk(self, stretch: _Stretch) -> Iterator[EventBatch]:
         finder, events = self._finder, stretch.events
         while (at := finder.find(events, stretch.at)) < len(events):
-            stretch.at = at + int.from_bytes(events[at + 9 : at + 13], "little")
-            yield from self._handlers[events[at + 4]](stretch, at, stretch.at)
+            yield from self._handle(stretch, at)
         if finder.is_open and self._held is None:
             yield from self._hold_open_one(stretch)
         yield from self._pass(stretch, len(events))
+
+    def _handle(self, stretch: _Stretch, at: int) -> Iterable[EventBatch]:
+        """Treat the event at `at`, and look on behind it."""
+        events = stretch.events
+        stretch.at = at + int.from_bytes(events[at + 9 : at + 13], "little")
+        return self._handlers[events[at + 4]](stretch, at, stretch.at)
 
     def _pass(self, stretch: _Stretch, at: int) -> Iterator[EventBatch]:
         """What stands before `at` goes on, or waits with what waits already."""

@@ -13,9 +13,11 @@ from typing import Any
 
 import pytest
 
+from cdc.capture.checkpoint import Checkpoint, Prepared
 from cdc.capture.gtid import MysqlGtidSet
 from cdc.capture.server import ServerSource
-from cdc.errors import DecodeError
+from cdc.capture.source_settings import Coordinates
+from cdc.errors import DecodeError, PositionLost
 from cdc.services import MySQLServer
 from tests.binlogs import Reading, id_of
 from tests.forms_plugin import Capture
@@ -333,11 +335,17 @@ def test_xa_transactions_count_where_they_are_committed(
 
 
 def decode_from(
-    reading: Reading, database: FreshDatabase, after: Any, count: int, *, begun: Any = None
+    reading: Reading,
+    database: FreshDatabase,
+    after: Any,
+    count: int,
+    coordinates: Coordinates = "auto",
+    *,
+    begun: Any = None,
 ) -> tuple[list[int], Any]:
     """Ids that come live behind a checkpoint, until there are so many; the last checkpoint."""
     stop, found, checkpoint = threading.Event(), [], None
-    settings = settings_for(database.server.address, f"{database.name}.*")
+    settings = settings_for(database.server.address, f"{database.name}.*", coordinates=coordinates)
     timer = threading.Timer(SECONDS_MAX, stop.set)
     timer.start()
     try:
@@ -354,29 +362,69 @@ def decode_from(
     return found, checkpoint
 
 
+@pytest.fixture(params=[("mysql", "auto"), ("mysql", "file"), ("mariadb", "auto")], ids="-".join)
+def coordinates_of(request: pytest.FixtureRequest) -> Iterator[tuple[FreshDatabase, Coordinates]]:
+    kind, coordinates = request.param
+    database: FreshDatabase = request.getfixturevalue(f"{kind}_database")
+    yield database, coordinates
+    # What a failed test leaves prepared would keep its database from being dropped.
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("xa recover")
+        for *_, name in cursor.fetchall():
+            cursor.execute("xa rollback %s", (name,))
+
+
 def test_a_prepared_transaction_comes_again_after_a_restart(
-    capture: Capture, mysql_database: FreshDatabase
+    capture: Capture, coordinates_of: tuple[FreshDatabase, Coordinates]
 ) -> None:
-    """The server sends what isn't in the set, though it lies before what is."""
-    mysql_database.execute("create table t (id int primary key)")
+    """MySQL sends by GTID what isn't in the set; elsewhere it is fetched from its place."""
+    database, coordinates = coordinates_of
+    database.execute("create table t (id int primary key)")
 
     def prepare() -> None:
-        mysql_database.execute(
-            "xa start 'r'", "insert into t values (1)", "insert into t values (2)", "xa end 'r'",
-            "xa prepare 'r'",
-        )  # fmt: skip
-        mysql_database.execute("insert into t values (3)", "insert into t values (4)")
+        for name, *ids in (("r", 1, 2), ("gone", 9), ("late", 7)):
+            inserts = [f"insert into t values ({number})" for number in ids]
+            ends = f"xa end '{name}'", f"xa prepare '{name}'"
+            database.execute(f"xa start '{name}'", *inserts, *ends)
+        database.execute("insert into t values (3)", "insert into t values (4)")
 
-    reading = Reading(capture, tables=(f"{mysql_database.name}.t",))
-    found, checkpoint = decode_from(reading, mysql_database, None, 2, begun=prepare)
+    reading = Reading(capture, tables=(f"{database.name}.t",))
+    found, checkpoint = decode_from(reading, database, None, 2, coordinates, begun=prepare)
     assert found == [3, 4]
-    mysql_database.execute("insert into t values (5)", "xa commit 'r'", "insert into t values (6)")
-    again = Reading(capture, tables=(f"{mysql_database.name}.t",))
-    found, after = decode_from(again, mysql_database, checkpoint, 4)
+    assert len(checkpoint.prepared) == 3
+    checkpoint = Checkpoint.from_bytes(checkpoint.to_bytes())
+    database.execute("insert into t values (5)", "xa rollback 'gone'", "xa commit 'r'")
+    database.execute("insert into t values (6)")
+    again = Reading(capture, tables=(f"{database.name}.t",))
+    found, after = decode_from(again, database, checkpoint, 4, coordinates)
     assert found == [5, 1, 2, 6]
-    done = MysqlGtidSet.parse(after.gtid_set)
-    assert done.contains(MysqlGtidSet.parse(checkpoint.gtid_set))
-    assert done.count() == MysqlGtidSet.parse(checkpoint.gtid_set).count() + 4
+    assert [*after.prepared] == ["X'6c617465',X'',1"]
+
+    database.execute("xa commit 'late'")
+    last = Reading(capture, tables=(f"{database.name}.t",))
+    found, done = decode_from(last, database, after, 1, coordinates)
+    assert found == [7]
+    assert not done.prepared
+    if isinstance(database.server, MySQLServer):  # all that the server did is in the set
+        (row,) = database.execute("select @@global.gtid_executed")
+        assert MysqlGtidSet.parse(done.gtid_set).contains(MysqlGtidSet.parse(row[0]))
+
+
+def test_the_rows_of_a_prepared_transaction_are_gone_with_their_file(
+    capture: Capture, mariadb_database: FreshDatabase
+) -> None:
+    database = mariadb_database
+    database.execute("create table t (id int primary key)")
+    reading = Reading(capture, tables=(f"{database.name}.t",))
+    _, checkpoint = decode_from(
+        reading, database, None, 1, begun=lambda: database.execute("insert into t values (1)")
+    )
+    gone = replace(checkpoint, prepared={"X'61',X'',1": Prepared("gone.000001", 4)})
+    with pytest.raises(PositionLost, match=r"X'61',X'',1 of the checkpoint wait.*gone\.000001"):
+        decode_from(reading, database, gone, 1)
+    elsewhere = replace(checkpoint, prepared={"X'61',X'',1": Prepared(checkpoint.file, 4)})
+    with pytest.raises(PositionLost, match="no longer at"):
+        decode_from(reading, database, elsewhere, 1)
 
 
 def test_a_commit_whose_rows_lie_before_the_start_stops_with_its_name(
