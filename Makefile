@@ -16,7 +16,7 @@ help:
 	@echo "make test           lint, types and all tests, on real servers"
 	@echo "make setup          only make .venv with everything in it (.venv/bin/cdc)"
 	@echo "make bench          measure, print a table, write bench.json (ROWS=1500000; PEERS=1: Debezium, too)"
-	@echo "make faults         kill capture at random under load (KILLS=200), bring about every other"
+	@echo "make faults         kill capture and translate under load (KILLS=200), bring about every other"
 	@echo "                    fault, check every record, write faults.json (FAULTS=network: those only)"
 	@echo "make fuzz           hostile input, SECONDS=60 of it; --keep in FUZZ adds to the corpus"
 	@echo "make asan           the same through the compiled form under AddressSanitizer"

@@ -1,7 +1,8 @@
 """The exact checker: what the source's ledger tells against what the topics hold.
 
 Checks by number: 1 no gap, 2 order and partition by key, 3 copies, 4 content, 5 transactions,
-6 places in the source, 7 the state at the end, 8 mysqlbinlog's counts, 9 schemas."""
+6 places in the source, 7 the state at the end, 8 mysqlbinlog's counts, 9 schemas, 10 official
+events."""
 
 from __future__ import annotations
 
@@ -20,6 +21,7 @@ from tests.faults.copies import first_copies
 from tests.faults.decoding import TRANSACTION, Change, Decoder, Record
 from tests.faults.evidence import Evidence
 from tests.faults.histories import Histories, check_counts
+from tests.faults.official import Officials
 from tests.faults.report import Report
 from tests.faults.transactions import Transactions
 from tests.services_plugin import FreshDatabase
@@ -39,8 +41,14 @@ def check(
     histories = Histories(evidence, report)
     changes: list[Change] = []
     bounds: list[list[Record]] = []
+    decoder = decoder or Decoder(evidence)
+    officials = Officials(evidence, decoder, report)
     copies = first_copies(
-        evidence, decoder or Decoder(evidence), report, is_exact=delivery == "exactly_once"
+        evidence,
+        decoder,
+        report,
+        is_exact=delivery == "exactly_once",
+        each=officials.expect if evidence.is_translated else lambda change: None,
     )
     for place, records in copies:
         ours = [one for one in records if isinstance(one, Change)]
@@ -58,6 +66,7 @@ def check(
     changes.sort(key=lambda one: one.revision)
     Transactions(evidence, report, changes, bounds).check()
     check_counts(evidence, changes, report)
+    officials.check()
     return report
 
 

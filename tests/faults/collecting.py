@@ -16,7 +16,7 @@ from confluent_kafka import Consumer, TopicPartition
 from cdc.capture.gtid import MysqlGtidSet
 from cdc.config import ConnectorConfig, KafkaLog
 from cdc.model import Message
-from cdc.ports import Log, Registry
+from cdc.ports import Log
 from cdc.services import mysql
 from cdc.services.ways import WayClosed
 from cdc.wiring.ends import open_log, open_registry
@@ -42,7 +42,11 @@ def collect(
         topics = _topics(config.connector, database.name, log.topics())
         with ThreadPoolExecutor(READERS_MAX) as readers:  # opening a reader takes most of the time
             messages = [one for read in readers.map(_reading(log), topics) for one in read]
-        subjects = _subjects(registry, topics)
+        subjects = {
+            name: list(registry.versions(name))
+            for name in registry.subjects()
+            if name.rpartition("-")[0] in topics
+        }
         schemas = {number: registry.schema(number) for ids in subjects.values() for number in ids}
     messages.sort(key=lambda one: one[:3])
     with database.connect() as connection, connection.cursor() as cursor:
@@ -62,12 +66,13 @@ def collect(
         schemas=schemas,
         subjects=subjects,
         restarts=list(restarts),
+        is_translated=bool(config.streams),
         messages=messages,
     )
 
 
 def ends_of(config: ConnectorConfig, database: str) -> Mapping[Place, int]:
-    """Behind all that was written to the topics, committed or not."""
+    """Behind all that was written to the topics of the workload, committed or not."""
     with closing(open_log(config)) as log:
         topics = log.topics()
         names = _topics(config.connector, database, topics)
@@ -84,9 +89,8 @@ def ends_of(config: ConnectorConfig, database: str) -> Mapping[Place, int]:
         }
 
 
-def marker_came(config: ConnectorConfig, database: str, marker: str) -> Iterator[bool]:
-    """True once the marker is in the ledger's topic; else False, each time nothing is new."""
-    topic = f"{config.connector}.{database}.ledger"
+def marker_came(config: ConnectorConfig, topic: str, marker: str) -> Iterator[bool]:
+    """True once the marker is in the topic; else False, each time nothing is new."""
     start: dict[Place, int] = {}
     with closing(open_log(config)) as log:
         while True:
@@ -101,18 +105,15 @@ def marker_came(config: ConnectorConfig, database: str, marker: str) -> Iterator
 
 
 def _topics(connector: str, database: str, there: Mapping[str, int]) -> list[str]:
-    """The change topics of the workload's tables and the transaction topic."""
-    own = re.compile(rf"{connector}\.({database}\.(w\w+|ledger)|transaction)\Z")
+    """The change and event topics of the workload's tables and the transaction topic."""
+    own = re.compile(
+        rf"{connector}(\.({database}\.(w\w+|ledger)|transaction)|_(w\w+|ledger)\.v1)\Z"
+    )
     return [name for name in there if own.match(name)]
 
 
 def _reading(log: Log) -> Callable[[str], list[Message]]:
     return lambda topic: list(log.follow(topic, {}, wait_seconds=0))
-
-
-def _subjects(registry: Registry, topics: Sequence[str]) -> dict[str, Sequence[int]]:
-    names = [f"{topic}-{part}" for topic in topics for part in ("key", "value")]
-    return {name: list(registry.versions(name)) for name in names}
 
 
 def _tables(cursor: Any) -> list[str]:

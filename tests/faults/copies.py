@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cdc.errors import SchemaError
@@ -15,21 +15,34 @@ Identity = tuple[Any, ...]
 
 
 def first_copies(
-    evidence: Evidence, decoder: Decoder, report: Report, *, is_exact: bool
+    evidence: Evidence,
+    decoder: Decoder,
+    report: Report,
+    *,
+    is_exact: bool,
+    each: Callable[[Change], None] = lambda change: None,
 ) -> Iterator[tuple[Place, list[Change | Record]]]:
-    """The records of each partition without their copies.
+    """The records of each partition without their copies; `each` gets all changes.
 
     A partition's records have an order, that of their first copies. After a restart it may go
     back in it, and has to go on from there without a gap."""
-    for place, messages in by_partition(evidence.messages):
+    for place, messages in by_partition(evidence.captured):
         report.records += len(messages)
-        yield place, _Partition(evidence, decoder, report, place, is_exact).read(messages)
+        partition = _Partition(evidence, decoder, report, place, is_exact, each)
+        yield place, partition.read(messages)
 
 
 class _Partition:
     def __init__(
-        self, evidence: Evidence, decoder: Decoder, report: Report, place: Place, is_exact: bool
+        self,
+        evidence: Evidence,
+        decoder: Decoder,
+        report: Report,
+        place: Place,
+        is_exact: bool,
+        each: Callable[[Change], None],
     ) -> None:
+        self._each = each
         self._decoder, self._report, self._place, self._is_exact = decoder, report, place, is_exact
         self._starts = sorted(one.get(place, 0) for one in evidence.restarts)
         self._found: list[Change | Record] = []
@@ -51,6 +64,8 @@ class _Partition:
             if record is not None:
                 self._note(message, record, before, is_first)
                 before = record
+                if isinstance(record, Change):
+                    self._each(record)
         self._check_tombstones()
         return self._found
 

@@ -36,6 +36,8 @@ class Change(NamedTuple):
     transaction: Mapping[str, Any] | None
     is_half: bool
     """One of the two parts of a changed key."""
+    old_key: Any
+    """In the new key's part: the key before."""
 
 
 class Record(NamedTuple):
@@ -105,7 +107,8 @@ class Decoder:
             or source["name"] != evidence.connector
         ):
             raise ValueError(f"a change of {source['name']}.{source['db']}.{table}")
-        is_new_key = "__debezium.oldkey" in headers
+        old_key = headers.get("__debezium.oldkey")
+        is_new_key = old_key is not None
         file = int(source["file"].rpartition(".")[2])
         return Change(
             place=(message.topic, message.partition),
@@ -121,4 +124,5 @@ class Decoder:
             coordinates=(file, source["pos"], source["row"], int(is_new_key)),
             transaction=value["transaction"],
             is_half=is_new_key or "__debezium.newkey" in headers,
+            old_key=None if old_key is None else self.decoded(f"{message.topic}-key", old_key),
         )

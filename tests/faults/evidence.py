@@ -14,7 +14,7 @@ from cdc.model import Message
 
 Place = tuple[str, int]
 """Topic and partition."""
-FORMAT = 1
+FORMAT = 2
 
 
 class Entry(NamedTuple):
@@ -48,8 +48,24 @@ class Evidence:
     """Subject → ids of its schemas, oldest first."""
     restarts: Sequence[Mapping[Place, int]]
     """The ends of the topics before each restart: what is behind them was written after it."""
+    is_translated: bool
+    """Whether there have to be official events."""
     messages: Sequence[Message] = field(repr=False)
-    """Of all change topics and of the transaction topic, by topic, partition and offset."""
+    """Of all change topics, of the transaction topic and of the event topics, by topic, partition
+    and offset."""
+
+    @property
+    def captured(self) -> Iterator[Message]:
+        """What capture wrote."""
+        return (one for one in self.messages if self.is_captured(one))
+
+    @property
+    def official(self) -> Iterator[Message]:
+        """What translate wrote."""
+        return (one for one in self.messages if not self.is_captured(one))
+
+    def is_captured(self, message: Message) -> bool:
+        return message.topic.startswith(f"{self.connector}.")
 
     def save(self, path: Path) -> None:
         """Write all of it, compressed: a line of JSON for the source, one for each record."""

@@ -1,4 +1,4 @@
-"""`python -m tests.faults.kills`: capture killed at random under load, checked exactly.
+"""`python -m tests.faults.kills`: capture and translate killed at random under load, all checked.
 
 In rounds, each with a fresh database, a fresh connector and a seed of its own, so that what a check
 holds in memory stays bounded."""
@@ -9,7 +9,7 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,37 +20,40 @@ from typing import Any, get_args
 from cdc.services import DatabaseServer, kafka, mariadb, mysql
 from cdc.services.progress import show_on_stderr
 from tests.bench.servers import ended
-from tests.connectors import Section, wait_until
+from tests.connectors import Section
 from tests.faults.checker import Delivery, check
+from tests.faults.killing import Kills
 from tests.faults.report import FAULTS, Report
-from tests.faults.rig import EMBEDDED, Rig, Watch, new_rig, over_kafka
+from tests.faults.rig import EMBEDDED, new_rig, over_kafka
 from tests.services_plugin import fresh_database
 
+LOGS = ("kafka", "embedded")
 FOLDER = Path(".faults")
 ROUND_KILLS = 20
-EARLY_CHANCE = 0.2
-"""So many kills come while the process still starts."""
-START_SECONDS = 1.0
+STAGES = ("capture", "translate")
 RUN_SECONDS_MAX = 1.5
-COLUMNS = ("round", "seed", "kills", "records", *FAULTS, "recovery_p50", "recovery_max")
+TRANSLATE_SHARE = 0.5
+"""So many kills of translate for each of capture."""
+COLUMNS = ("round", "seed", "capture", "translate", "records", *FAULTS, "capture p50", "max",
+           "translate p50", "max")  # fmt: skip
 
 
 @dataclass
 class Round:
-    """Kills of one connector, and what came of them."""
+    """Kills of one connector's stages, and what came of them."""
 
     number: int
     seed: int
-    kills: int
-    recoveries: list[float] = field(default_factory=list)
-    """Seconds from a start to the first new event that an outsider sees."""
+    kills: Mapping[str, int]
+    """Stage → how often."""
+    recoveries: Mapping[str, list[float]] = field(default_factory=dict)
     report: Report = field(default_factory=Report)
 
     def row(self) -> tuple[Any, ...]:
         faults = [self.report.faults[one] for one in FAULTS]
+        seconds = [text for one in STAGES for text in _seconds(self.recoveries[one])]
         return (
-            self.number, self.seed, self.kills, self.report.records, *faults,
-            *_seconds(self.recoveries),
+            self.number, self.seed, *self.kills.values(), self.report.records, *faults, *seconds,
         )  # fmt: skip
 
 
@@ -70,64 +73,56 @@ def run_round(one: Round, bench: Bench) -> None:
     folder = bench.folder / f"round-{one.number}"
     folder.mkdir(parents=True)
     with fresh_database(bench.server) as database:
-        rig = new_rig(folder, database, one.seed, delivery=bench.delivery, **bench.log)
-        with Watch(rig) as watch, rig.workload:
-            for _ in range(one.kills):
-                _start_and_kill(rig, watch, dice, one)
+        rig = new_rig(
+            folder, database, one.seed, delivery=bench.delivery, stages=STAGES, **bench.log
+        )
+        with rig.workload, Kills(rig, dice, RUN_SECONDS_MAX) as kills:
+            counts = list(one.kills.values())
+            for stage in dice.sample(STAGES, sum(counts), counts=counts):
+                kills.kill(stage)
         rig.drain()
         evidence = rig.evidence()
+    one.recoveries = kills.recoveries
     one.report = check(evidence, delivery=bench.delivery)
     if not one.report.is_right:
         evidence.save(folder / "run.gz")
 
 
-def _start_and_kill(rig: Rig, watch: Watch, dice: Random, one: Round) -> None:
-    """One life of the process; its predecessor, if there was one, was killed."""
-    ends = rig.restarts[-1] if rig.restarts else {}
-    begun = time.monotonic()
-    with rig.capturing() as child:
-        if dice.random() < EARLY_CHANCE:
-            time.sleep(dice.uniform(0.0, START_SECONDS))
-        else:
-            first = wait_until(lambda: watch.first_behind(ends), lambda: child.said)
-            if rig.restarts:
-                one.recoveries.append(first - begun)
-            time.sleep(dice.uniform(0.0, RUN_SECONDS_MAX))
-        assert child.process.poll() is None, child.said
-    rig.note_restart()
-
-
 def main() -> int:
-    """Exit code 1 if anything was lost, doubled, out of order or wrong."""
+    """The last columns are seconds from a restart to the first new event that an outsider sees.
+
+    Exit code 1 if anything was lost, doubled, out of order or wrong."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.kills", description=__doc__)
-    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--kills", type=int, default=200, help="of capture; of translate half")
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10**9)
     parser.add_argument("--delivery", choices=get_args(Delivery), default="exactly_once")
     parser.add_argument("--source", choices=["mysql", "mariadb"], default="mysql")
-    parser.add_argument("--log", choices=["kafka", "embedded"], default="kafka")
+    parser.add_argument("--log", choices=LOGS, default="kafka")
     wanted = parser.parse_args()
     show_on_stderr()
     rounds: list[Round] = []
-    with _opened(wanted.source, wanted.log, wanted.delivery) as bench:
+    with opened(wanted.source, wanted.log, wanted.delivery) as bench:
         print(" ".join(f"{name:>13}" for name in COLUMNS), flush=True)
         for number, left in enumerate(range(wanted.kills, 0, -ROUND_KILLS), 1):
-            one = Round(number, wanted.seed + number, min(left, ROUND_KILLS))
+            count = min(left, ROUND_KILLS)
+            kills = dict(zip(STAGES, (count, round(count * TRANSLATE_SHARE)), strict=True))
+            one = Round(number, wanted.seed + number, kills)
             run_round(one, bench)
             rounds.append(one)
             _print_row(one.row())
             for text in one.report.told:
                 print(f"  {text}", flush=True)
-    recoveries = [seconds for one in rounds for seconds in one.recoveries]
     totals = [sum(one.report.faults[fault] for one in rounds) for fault in FAULTS]
+    kills_all = [sum(one.kills[stage] for one in rounds) for stage in STAGES]
     records = sum(one.report.records for one in rounds)
-    _print_row(
-        ("all", "", sum(one.kills for one in rounds), records, *totals, *_seconds(recoveries))
-    )
+    recoveries = [[at for one in rounds for at in one.recoveries[stage]] for stage in STAGES]
+    seconds = [text for one in recoveries for text in _seconds(one)]
+    _print_row(("all", "", *kills_all, records, *totals, *seconds))
     return 1 if any(totals) else 0
 
 
 @contextmanager
-def _opened(source: str, log: str, delivery: Delivery) -> Iterator[Bench]:
+def opened(source: str, log: str, delivery: Delivery) -> Iterator[Bench]:
     """Servers of their own, ended with all that they keep."""
     folder = FOLDER.absolute()
     shutil.rmtree(folder, ignore_errors=True)

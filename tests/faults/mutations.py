@@ -20,6 +20,8 @@ Path = tuple[Any, ...]
 CHANGE_PARTS = ("before", "after", "op", "transaction")
 """Of a change event, what is held against the ledger; `source.gtid` too."""
 RECORD_PARTS = ("status", "id", "event_count", "data_collections")
+EVENT_ID, EVENT_REVISION = "ce_id", "ce_revision"
+HEADERS = (REVISION_HEADER, ID_HEADER, EVENT_ID, EVENT_REVISION)
 TRIES_MAX = 1_000
 
 
@@ -34,9 +36,7 @@ class Mutator:
         self._of_transaction: dict[str, list[int]] = {}
         for index, one in enumerate(self.messages):
             if one.value is not None:
-                value = self.decoded(one.value)
-                id_ = value["transaction"]["id"] if "transaction" in value else value["id"]
-                self._of_transaction.setdefault(id_, []).append(index)
+                self._of_transaction.setdefault(self._transaction(one), []).append(index)
 
     def damaged(self, mutation: Mutation) -> Evidence:
         """The run with one more damage; offsets are given anew."""
@@ -77,17 +77,26 @@ class Mutator:
                 return found
         raise AssertionError("the run is too small")
 
+    def is_official(self, message: Message) -> bool:
+        return not self._evidence.is_captured(message)
+
+    def _transaction(self, message: Message) -> str:
+        if self.is_official(message):
+            return dict(message.headers)[EVENT_ID].decode().split("/")[1]
+        value = self.decoded(message.value or b"")
+        return str(value["transaction"]["id"] if "transaction" in value else value["id"])
+
     def any_transaction(self) -> list[int]:
         """Indexes of the records of one transaction, in their order: its END is the last."""
         found = self._of_transaction[self.dice.choice(list(self._of_transaction))]
         return sorted(found, key=self._order)
 
     def any_two_keys(self) -> tuple[int, int]:
-        """Two changes of one table with different keys."""
+        """Two changes of one table, or their events, with different keys."""
         for _ in range(TRIES_MAX):
             first, second = self.any_index(), self.any_index()
             one, other = self.messages[first], self.messages[second]
-            is_row = one.value is not None and "after" in self.decoded(one.value)
+            is_row = one.value is not None and "status" not in self.decoded(one.value)
             if is_row and one.topic == other.topic and other.value and one.key != other.key:
                 return first, second
         raise AssertionError("the run is too small")
@@ -96,7 +105,8 @@ class Mutator:
         message = self.messages[index]
         assert message.value is not None
         status = self.decoded(message.value).get("status")
-        revision = dict(message.headers).get(REVISION_HEADER, b"")
+        headers = dict(message.headers)
+        revision = headers.get(REVISION_HEADER, headers.get(EVENT_REVISION, b""))
         return {"BEGIN": 0, None: 1, "END": 2}[status], revision
 
 
@@ -117,13 +127,16 @@ def double(run: Mutator) -> Messages:
 
 
 def swap(run: Mutator) -> Messages:
-    """Two records of a partition, neighbours or not, change places."""
+    """Two records of a partition, neighbours or not, change places; official events have an order
+    by key alone."""
     messages = list(run.messages)
     for _ in range(TRIES_MAX):
         places = run.any_partition()
         at = run.dice.randrange(len(places) - 1)
         first = places[at]
         second = run.dice.choice([places[at + 1], run.dice.choice(places)])
+        if run.is_official(messages[first]) and messages[first].key != messages[second].key:
+            continue
         if messages[first][3:6] != messages[second][3:6]:
             messages[first], messages[second] = messages[second], messages[first]
             return messages
@@ -135,7 +148,7 @@ def alter(run: Mutator) -> Messages:
     messages, index = list(run.messages), run.any_index()
     message = messages[index]
     parts = ["key"] * (message.key is not None) + ["value"] * 3 * (message.value is not None)
-    parts += ["header"] * any(name == REVISION_HEADER for name, _ in message.headers)
+    parts += ["header"] * any(name in HEADERS for name, _ in message.headers)
     part = run.dice.choice(parts)
     if part == "header":
         messages[index] = _with_other_header(run, message)
@@ -174,17 +187,18 @@ def _keyed(run: Mutator, message: Message, like: Message) -> bytes:
     """The value of a change whose row has the other's key."""
     assert message.value is not None and like.key is not None
     value = copy.deepcopy(run.decoded(message.value))
-    for image in filter(None, (value["before"], value["after"])):
+    images = [value] if run.is_official(message) else [value["before"], value["after"]]
+    for image in filter(None, images):
         image.update(run.decoded(like.key))
     return run.encoded(message.value, value)
 
 
 def _with_other_header(run: Mutator, message: Message) -> Message:
-    name = run.dice.choice((REVISION_HEADER, ID_HEADER))
+    name = run.dice.choice([name for name, _ in message.headers if name in HEADERS])
     at = run.dice.randrange(7)  # not the ordinal, which is of later stages
 
     def other(value: bytes) -> bytes:
-        if name == ID_HEADER:
+        if name != REVISION_HEADER:
             return value + b"1"
         return value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :]
 

@@ -3,30 +3,36 @@
 from __future__ import annotations
 
 import secrets
-import threading
 import time
-from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from random import Random
+from typing import Any
 
 from cdc.config import ConnectorConfig
-from cdc.wiring.ends import open_log
+from cdc.views.settings import ViewSettings
 from tests.connectors import Child, Project, Section, kafka_log, source_section, wait_until
-from tests.faults.checker import Delivery
+from tests.faults.checker import Delivery, check
 from tests.faults.collecting import collect, ends_of, marker_came
+from tests.faults.decoding import LEDGER
 from tests.faults.evidence import Evidence, Place
-from tests.faults.workload import MARKER, Workload, patterns
+from tests.faults.official import COLUMNS, streams, topic_of, views
+from tests.faults.report import Report
+from tests.faults.workload import DDL_CHANCE, MARKER, Workload, patterns
 from tests.services_plugin import FreshDatabase
-from tests.shop import here
+from tests.shop import here, view_rows
 
 DRAINED_SECONDS_MAX = 120.0
 IDLE_SECONDS_MAX = 5.0
 """A watch opens its reader anew after so long, which takes time: longer than a restart."""
+CHANGES_MIN = 100
+"""Fewer show nothing."""
+STAGES = ("capture", "translate", "views")
 EMBEDDED: Section = {"log": {"kind": "embedded"}}
-SPREAD: Section = {"changes": {"partitions": 3}}
+SPREAD: Section = {"changes": {"partitions": 3}, "events": {"partitions": 3}}
+VIEWS = 2
+"""Tables that have one: a number and a text as the key."""
 
 
 def over_kafka(address: str) -> Section:
@@ -46,50 +52,86 @@ class Rig:
     file: Path
     config: ConnectorConfig
     restarts: list[Mapping[Place, int]] = field(default_factory=list)
+    """Of capture."""
 
     @property
     def database(self) -> FreshDatabase:
         return self.workload.database
 
+    def ledger_topic(self, stage: str = "capture") -> str:
+        """Where the stage writes the ledger to."""
+        if stage == "capture":
+            return f"{self.config.connector}.{self.database.name}.{LEDGER}"
+        return topic_of(self.config.connector, LEDGER)
+
     @contextmanager
-    def capturing(self) -> Iterator[Child]:
-        """A process that captures, killed at the end of the block if it still runs."""
-        with self.project.started("run", self.file, "--stage", "capture") as child:
+    def running(self, *stages: str) -> Iterator[Child]:
+        """A process with these stages, else with all, killed at the end of the block if it still
+        runs."""
+        wanted = ("--stage", ",".join(stages)) if stages else ()
+        with self.project.started("run", self.file, *wanted) as child:
             yield child
 
-    def note_restart(self) -> Mapping[Place, int]:
-        """The topics' ends, now that a process was killed and before the next one."""
-        ends = ends_of(self.config, self.database.name)
+    def note_restart(self) -> None:
+        """The topics' ends, now that capture was killed and before it starts again."""
+        ends = self._ends()
         # What the dead process had sent may still be on its way into a broker.
         while self.config.delivery == "at_least_once":
             time.sleep(0.05)
-            before, ends = ends, ends_of(self.config, self.database.name)
+            before, ends = ends, self._ends()
             if before == ends:
                 break
         self.restarts.append(ends)
-        return ends
 
-    def kill_at(self, dice: Random, count: int, seconds_max: float) -> None:
-        """Start the connector and kill it, so often; each time at a random moment."""
-        for _ in range(count):
-            with self.capturing() as child:
-                if dice.random() < 0.8:
-                    child.wait_running()
-                time.sleep(dice.uniform(0.0, seconds_max))
-            self.note_restart()
+    def _ends(self) -> Mapping[Place, int]:
+        """Behind all that capture wrote, committed or not."""
+        ends = ends_of(self.config, self.database.name)
+        begin = f"{self.config.connector}."
+        return {place: end for place, end in ends.items() if place[0].startswith(begin)}
+
+    def entries(self) -> int:
+        """The number of the ledger's last entry."""
+        ((number,),) = self.database.execute("select coalesce(max(seq), 0) from ledger")
+        return int(number)
 
     def drain(self) -> None:
-        """Run the connector until the workload's marker has come, then end it in order."""
-        with self.capturing() as child:
-            came = marker_came(self.config, self.database.name, MARKER)
-
-            def is_drained() -> bool:
-                assert child.process.poll() is None, child.said
-                return next(came)
-
-            with closing(came):
-                wait_until(is_drained, lambda: f"no marker: {child.said}", DRAINED_SECONDS_MAX)
+        """Run the connector until the workload's marker has passed, then end it in order."""
+        with self.running() as child:
+            self.wait_passed(child)
             assert child.stop() == 0, child.said
+
+    def wait_passed(self, child: Child) -> None:
+        """Until the workload's marker has passed all stages."""
+        for stage in self.config.stages:
+            if stage != "views":
+                self._wait_marker(stage, child)
+        for view in self.config.views:
+            self._wait_equal(view, child)
+
+    def _wait_marker(self, stage: str, child: Child) -> None:
+        came = marker_came(self.config, self.ledger_topic(stage), MARKER)
+
+        def is_drained() -> bool:
+            assert child.process.poll() is None, child.said
+            return next(came)
+
+        what = f"no marker behind {stage}"
+        with closing(came):
+            wait_until(is_drained, lambda: f"{what}: {child.said}", DRAINED_SECONDS_MAX)
+
+    def seen(self) -> list[list[tuple[Any, ...]]]:
+        """What the views hold now."""
+        return [view_rows(one.store.path, _query(one)) for one in self.config.views]
+
+    def _wait_equal(self, view: ViewSettings, child: Child) -> None:
+        """Until the view holds its table's rows."""
+        wanted = sorted(self.database.execute(query := _query(view)))
+
+        def is_equal() -> bool:
+            assert child.process.poll() is None, child.said
+            return sorted(view_rows(view.store.path, query)) == wanted
+
+        wait_until(is_equal, lambda: f"view {view.view} differs: {child.said}")
 
     def evidence(self) -> Evidence:
         return collect(self.config, self.database, self.restarts)
@@ -103,14 +145,18 @@ def new_rig(
     delivery: Delivery = "exactly_once",
     pause_seconds: float = 0.02,
     rows_max: int = 5_000,
+    ddl_chance: float = DDL_CHANCE,
+    stages: Sequence[str] = ("capture",),
     **sections: Section,
 ) -> Rig:
     """The tables and the connector file; nothing runs yet."""
-    workload = Workload(database, seed, pause_seconds=pause_seconds, rows_max=rows_max)
+    workload = Workload(
+        database, seed, pause_seconds=pause_seconds, rows_max=rows_max, ddl_chance=ddl_chance
+    )
     workload.create()
-    project = Project(folder)
-    config = {
-        "connector": f"faults_{secrets.token_hex(4)}",
+    project, name = Project(folder), f"faults_{secrets.token_hex(4)}"
+    config: Section = {
+        "connector": name,
         "source": source_section(database.server.address, *patterns(database), **here(database)),
         "topics": SPREAD,
         "change_events": {"provide.transaction.metadata": "true"},
@@ -118,46 +164,28 @@ def new_rig(
         "http": {"port": 0},
         **sections,
     }
+    if "translate" in stages:
+        keys = {one.name: one.key_type for one in workload.tables} | {LEDGER: "long"}
+        config["streams"] = streams(project, name, database.name, keys)
+    if "views" in stages:
+        # A row that gets another key leaves its old one from the new one's partition.
+        config["topics"] = {"changes": {"partitions": 1}, "events": {"partitions": 3}}
+        config["views"] = views(name, [one.name for one in workload.tables[:VIEWS]], "../views.db")
     file = project.write(config, "faults")
     return Rig(project, workload, file, project.load(file))
 
 
-class Watch:
-    """When the ledger's topic grew, as an outsider sees it."""
+def _query(view: ViewSettings) -> str:
+    """What the view has to give as its table does."""
+    return f"select id, {', '.join(COLUMNS)} from {view.view}"
 
-    def __init__(self, rig: Rig) -> None:
-        self._config = rig.config
-        self._topic = f"{rig.config.connector}.{rig.database.name}.ledger"
-        self._stop = threading.Event()
-        self._seen: dict[int, list[tuple[int, float]]] = {}
-        """Partition → offset and time of each record, as they came."""
 
-    def __enter__(self) -> Watch:
-        self._thread = threading.Thread(target=self._run)
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def first_behind(self, ends: Mapping[Place, int]) -> float | None:
-        """When the first record behind these ends was there; None: there is none yet."""
-        times = []
-        for partition, seen in list(self._seen.items()):
-            index = bisect_left(seen, (ends.get((self._topic, partition), 0), 0.0))
-            times += [at for _, at in seen[index : index + 1]]
-        return min(times, default=None)
-
-    def _run(self) -> None:
-        start: dict[Place, int] = {}
-        with closing(open_log(self._config)) as log:
-            while not self._stop.is_set():
-                if self._topic not in log.topics():
-                    self._stop.wait(0.1)
-                    continue
-                for one in log.follow(self._topic, start, wait_seconds=IDLE_SECONDS_MAX):
-                    start[one.topic, one.partition] = one.offset + 1
-                    self._seen.setdefault(one.partition, []).append((one.offset, time.monotonic()))
-                    if self._stop.is_set():
-                        return
+def assert_right(rig: Rig, delivery: Delivery = "exactly_once") -> Report:
+    """Check the run, which is kept where anything is wrong with it."""
+    evidence = rig.evidence()
+    report = check(evidence, delivery=delivery)
+    if not report.is_right:
+        evidence.save(rig.project.folder / "run.gz")
+    assert report.is_right, report
+    assert report.changes > CHANGES_MIN
+    return report

@@ -98,6 +98,11 @@ class Table:
             f" tx varchar(40) not null, h char(32) not null, {columns}) default charset utf8mb4"
         )
 
+    @property
+    def key_type(self) -> str:
+        """In Avro."""
+        return "string" if self.is_text_key else "long"
+
     def new_key(self, dice: Random) -> Key:
         """A key that no row has; now and then one that had a life before."""
         if self.numbers and dice.random() < 0.3:

@@ -16,7 +16,7 @@ from tests.faults.decoding import Decoder
 from tests.faults.evidence import Evidence
 from tests.faults.mutations import MUTATIONS, Mutator
 from tests.faults.report import lines
-from tests.faults.rig import EMBEDDED, new_rig
+from tests.faults.rig import EMBEDDED, STAGES, new_rig
 from tests.services_plugin import FreshDatabase, fresh_database
 
 WRITES_SECONDS = 0.5
@@ -37,9 +37,11 @@ class Result:
 
 def good_run(folder: Path, database: FreshDatabase, seed: int) -> Evidence:
     """A small real run into the embedded log."""
-    rig = new_rig(folder, database, seed, pause_seconds=0.03, rows_max=60, **EMBEDDED)
-    with rig.workload, rig.capturing() as child:
-        child.wait_running()
+    rig = new_rig(
+        folder, database, seed, pause_seconds=0.03, rows_max=60, stages=STAGES[:2], **EMBEDDED
+    )
+    with rig.workload, rig.running() as child:
+        child.wait_running(2)
         time.sleep(WRITES_SECONDS)
     rig.note_restart()
     rig.drain()

@@ -96,14 +96,9 @@ class Run:
                             self.outcome.rss_bytes, taken(child.process.pid).peak_rss_bytes
                         )
 
-    def entries(self) -> int:
-        """The number of the ledger's last entry."""
-        ((number,),) = self.database.execute("select coalesce(max(seq), 0) from ledger")
-        return int(number)
-
     def moved(self, child: Child | None = None) -> float:
         """Seconds from now until an event is there of what is written from now on."""
-        begun, number = time.monotonic(), self.entries()
+        begun, number = time.monotonic(), self.rig.entries()
 
         def came() -> float | None:
             assert child is None or child.process.poll() is None, child.said
@@ -128,8 +123,7 @@ def under_load(
 ) -> Outcome:
     """Run the load and the script over it; then drain and check all of it."""
     rig = prepared(folder, database, setting, seed)
-    topic = f"{rig.config.connector}.{database.name}.ledger"
-    with Outsider(rig.config, topic) as outsider:
+    with Outsider(rig.config, rig.ledger_topic()) as outsider:
         run = Run(rig, outsider, Random(seed))
         with rig.workload:
             script(run)

@@ -59,9 +59,10 @@ def test_counts_other_than_mysqlbinlogs_are_found(good: Evidence) -> None:
 def replayed(
     good: Evidence, *, first: float = 0.5, hole: bool = False, is_noted: bool = True
 ) -> Evidence:
-    """As if a connector had been killed at the end of all, and had sent the last part again."""
+    """As if capture had run alone, had been killed at the end of all, and had sent the last part
+    again."""
     messages, ends = [], dict[Place, int]()
-    for place, ours in by_partition(good.messages):
+    for place, ours in by_partition(good.captured):
         again = ours[int(len(ours) * first) :]
         while again and again[0].value is None:
             del again[0]  # a tombstone goes with its delete
@@ -72,7 +73,7 @@ def replayed(
             one._replace(offset=offset) for offset, one in enumerate([*ours, *again])
         ]  # fmt: skip
     restarts: list[Mapping[Place, int]] = [ends] if is_noted else []
-    return replace(good, messages=messages, restarts=restarts)
+    return replace(good, messages=messages, restarts=restarts, is_translated=False)
 
 
 def test_a_replay_after_a_restart_is_what_at_least_once_may_do(good: Evidence) -> None:

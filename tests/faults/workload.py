@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
+from pymysql.constants.ER import LOCK_DEADLOCK
 from pymysql.err import InterfaceError, OperationalError
 
 from tests.faults.rows import KINDS, WIDER, Key, Row, Table, row_hash
@@ -80,11 +81,17 @@ class Workload:
             ]
             for writer in range(self.writers)
         ]
+        self._dice = [Random(f"{self.seed}/{writer}") for writer in range(self.writers)]
+        self._numbers = [0] * self.writers
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def tables(self) -> Sequence[Table]:
+        return [table for own in self._tables for table in own]
 
     def create(self) -> None:
         """The tables, and the place in the binlog from where on the ledger tells everything."""
-        tables = [table.create for own in self._tables for table in own]
-        self.database.execute(*tables, LEDGER, BEGUN)
+        self.database.execute(*(table.create for table in self.tables), LEDGER, BEGUN)
         with self.database.connect() as connection, connection.cursor() as cursor:
             place = place_of(cursor, self.database.server.kind)
             cursor.execute("insert into begun values (%s, %s, %s)", place)
@@ -98,6 +105,11 @@ class Workload:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if not self._stop.is_set():
+            self.end()
+
+    def end(self) -> None:
+        """Before the block's end, if need be."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
@@ -105,17 +117,19 @@ class Workload:
         with self.database.connect() as connection, connection.cursor() as cursor:
             cursor.execute(NOTE, (MARKER, "", "", 0, "m", ""))
 
+    def write(self, count: int) -> None:
+        """So many transactions, here and now; not within the block."""
+        wanted = self.count + count
+        with self.database.connect(autocommit=False) as connection:
+            while self.count < wanted:
+                self._transaction(connection, 0)
+
     def _run(self, writer: int) -> None:
-        dice = Random(f"{self.seed}/{writer}")
-        number = 0
         try:
             connection = self.database.connect(autocommit=False)
             while not self._stop.wait(self.pause_seconds):
-                number += 1
-                name = f"{self.seed:x}.{writer}.{number}"
                 try:
-                    with connection.cursor() as cursor:
-                        self._transaction(connection, cursor, dice, writer, name)
+                    self._transaction(connection, writer)
                 except LOST:
                     if not self.outlives:
                         raise
@@ -141,10 +155,14 @@ class Workload:
             cursor.execute("select count(*) from ledger where tx = %s", (name,))
             return bool(cursor.fetchone()[0])
 
-    def _transaction(
-        self, connection: Any, cursor: Any, dice: Random, writer: int, name: str
-    ) -> None:
-        tables = self._tables[writer]
+    def _transaction(self, connection: Any, writer: int) -> None:
+        self._numbers[writer] += 1
+        name = f"{self.seed:x}.{writer}.{self._numbers[writer]}"
+        with connection.cursor() as cursor:
+            self._change(connection, cursor, writer, name)
+
+    def _change(self, connection: Any, cursor: Any, writer: int, name: str) -> None:
+        tables, dice = self._tables[writer], self._dice[writer]
         if dice.random() < self.ddl_chance:
             statement = change_columns(cursor, dice, dice.choice(tables))
             digest = hashlib.md5(statement.encode()).hexdigest()
@@ -160,7 +178,12 @@ class Workload:
             else:
                 connection.commit()
                 self.count += 1
-        except LOST:
+        except LOST as error:
+            if error.args and error.args[0] == LOCK_DEADLOCK:
+                # What is rolled back leaves gap locks at the ledger's end; then it is itself.
+                connection.rollback()
+                transaction.undo()
+                return
             if not self.outlives or not self._was_kept(name):
                 transaction.undo()
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ import pytest
 from cdc.services import KafkaServer, kafka
 from tests import shop
 from tests.connectors import Child, Section, events_of, kafka_log, wait_until
-from tests.load import Load, assert_nothing_lost_nothing_twice
+from tests.faults.rig import STAGES, assert_right, new_rig
 from tests.proxy import Proxy
 from tests.services_plugin import FreshDatabase, held
 from tests.shop import new_shop
@@ -104,26 +105,25 @@ def test_servers_that_come_later_are_waited_for_one_after_the_other(
 def test_a_broker_that_is_stopped_and_one_that_is_killed_cost_nothing(
     tmp_path: Path, mysql_database: FreshDatabase, own_kafka: KafkaServer, registry_url: str
 ) -> None:
-    made = new_shop(
+    rig = new_rig(
         tmp_path,
         mysql_database,
+        seed=random.randrange(10**9),
+        rows_max=500,
+        stages=STAGES,
         log=kafka_log(own_kafka.url),
         registry={"url": registry_url},
-        topics={"changes": {"partitions": 3}, "events": {"partitions": 3}},
         limits={"retry_wait_seconds_max": 1},
     )
 
     def wait_moving(child: Child) -> None:
-        rows, number = len(shop.view_rows(made.view_file)), load.number
+        seen, count = rig.seen(), rig.workload.count
         wait_until(
-            lambda: len(shop.view_rows(made.view_file)) > rows and load.number > number + 50,
+            lambda: rig.seen() != seen and rig.workload.count > count + 50,
             lambda: f"it does not go on: {child.said}",
         )
 
-    with (
-        Load(mysql_database, seed=2, pause_seconds=0.02) as load,
-        made.project.started("run", made.file) as child,
-    ):
+    with rig.workload, rig.running() as child:
         wait_moving(child)
         own_kafka.restart()
         wait_moving(child)
@@ -132,10 +132,8 @@ def test_a_broker_that_is_stopped_and_one_that_is_killed_cost_nothing(
         own_kafka.restart()
         wait_moving(child)
         assert child.stop() == 0, child.said
-    with made.project.started("run", made.file) as child:
-        made.wait_equal(child)
-        assert child.stop() == 0, child.said
-    assert_nothing_lost_nothing_twice(made, load)
+    rig.drain()
+    assert_right(rig)
 
 
 def test_a_registry_that_goes_away_while_a_table_appears_costs_nothing(

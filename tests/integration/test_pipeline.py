@@ -1,10 +1,8 @@
-"""From a table to a view that is equal to it, on real servers, whatever stops on the way."""
+"""From a table to a view that is equal to it, on real servers."""
 
 from __future__ import annotations
 
-import random
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -13,13 +11,10 @@ import pytest
 from cdc.running import running
 from tests import shop
 from tests.connectors import Child, Section, kafka_log, revisions, wait_until
-from tests.load import Load, assert_nothing_lost_nothing_twice
 from tests.services_plugin import FreshDatabase
 from tests.shop import Shop, new_shop
 
 STAGES = ("capture", "translate", "views")
-# Not where keys change: the event that removes the old key comes from the new key's partition.
-SPREAD: Section = {"changes": {"partitions": 3}, "events": {"partitions": 3}}
 
 
 @pytest.fixture
@@ -129,53 +124,3 @@ def test_mariadb_is_followed_by_gtid_and_by_file_position(
     rows = [one for one in made.changes() if one["value"] is not None]
     assert rows[-1]["value"]["after"]["note"] == "after the restart"
     assert [sequence for _, sequence, _ in revisions(rows)] == list(range(1, len(rows) + 1))
-
-
-@pytest.mark.parametrize("kind", ["embedded", "kafka"])
-def test_stopped_in_mid_load_it_goes_on_where_it_was(
-    tmp_path: Path, mysql_database: FreshDatabase, request: pytest.FixtureRequest, kind: str
-) -> None:
-    sections = request.getfixturevalue("kafka_sections") if kind == "kafka" else {}
-    made = new_shop(tmp_path, mysql_database, **{**sections, "topics": SPREAD})
-    with Load(mysql_database, seed=1) as load:
-        for _ in range(2):
-            with made.project.started("run", made.file) as child:
-                child.wait_running(3)
-                wait_until(lambda until=load.number + 300: load.number > until, "a load")
-                assert child.stop() == 0, child.said
-                assert "Traceback" not in child.said
-    with made.project.started("run", made.file) as child:
-        made.wait_equal(child)
-        assert child.stop() == 0, child.said
-    assert_nothing_lost_nothing_twice(made, load)
-
-
-def test_killed_at_random_moments_nothing_is_lost_and_nothing_comes_twice(
-    tmp_path: Path, mysql_database: FreshDatabase, kafka_sections: Section
-) -> None:
-    seed = random.randrange(10**6)
-    print(f"seed {seed}")
-    dice = random.Random(seed)
-    made = new_shop(tmp_path, mysql_database, **{**kafka_sections, "topics": SPREAD})
-
-    def killing(stage: str) -> Callable[[], None]:
-        moments = [dice.uniform(0.0, 3.0) for _ in range(3)]
-
-        def kill_and_start() -> None:
-            for moment in moments:
-                with made.project.started("run", made.file, "--stage", stage) as child:
-                    child.wait_running()
-                    threading.Event().wait(moment)
-
-        return kill_and_start
-
-    with Load(mysql_database, seed, pause_seconds=0.01) as load:
-        threads = [threading.Thread(target=killing(stage)) for stage in STAGES]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    with each_alone(made) as children:
-        made.wait_equal(children[2])
-        assert [child.stop() for child in children] == [0, 0, 0]
-    assert_nothing_lost_nothing_twice(made, load)

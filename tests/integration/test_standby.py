@@ -12,21 +12,17 @@ import pytest
 
 from cdc.capture.lock import lock_name
 from cdc.console import client
-from tests.connectors import Child, Section, kafka_log, wait_until
-from tests.load import Load, assert_every_change_once, assert_nothing_lost_nothing_twice
+from tests.connectors import Child, Section, wait_until
+from tests.faults.rig import EMBEDDED, STAGES, VIEWS, Rig, assert_right, new_rig, over_kafka
 from tests.services_plugin import FreshDatabase
-from tests.shop import Shop, new_shop
 
-EMBEDDED: Section = {"log": {"kind": "embedded"}}
+ROWS_MAX = 40
+"""Of a transaction."""
 
 
 @pytest.fixture
 def kafka_sections(kafka_address: str) -> Section:
-    """Kafka as the log; the registry, which has no part in this, in a file."""
-    return {
-        "log": kafka_log(kafka_address),
-        "registry": {"kind": "embedded", "path": "../registry.db"},
-    }
+    return over_kafka(kafka_address)
 
 
 @pytest.fixture(params=["kafka", "embedded"])
@@ -39,17 +35,11 @@ def log_sections(request: pytest.FixtureRequest) -> Section:
 
 
 @contextmanager
-def capturing(made: Shop, stages: str = "capture") -> Iterator[Child]:
-    with made.project.started("run", made.file, "--stage", stages) as child:
-        yield child
-
-
-@contextmanager
-def two(made: Shop, stages: str = "capture") -> Iterator[tuple[Child, Child]]:
+def two(rig: Rig) -> Iterator[tuple[Child, Child]]:
     """One instance that writes, one that stands by."""
-    with capturing(made, stages) as first:
+    with rig.workload, rig.running() as first:
         wait_writing(first)
-        with capturing(made, stages) as second:
+        with rig.running() as second:
             second.wait_said("standby  ")
             yield first, second
 
@@ -58,7 +48,8 @@ def wait_writing(child: Child) -> None:
     """Until it has written something."""
 
     def records() -> int:
-        return client.status(child.address).stages[0].records_total
+        stages = client.status(child.address).stages
+        return next(one.records_total for one in stages if one.stage == "capture")
 
     wait_until(records, lambda: f"it writes nothing: {child.said}")
 
@@ -70,35 +61,29 @@ def wait_taken_over(second: Child, since: float, what: str) -> None:
     assert "took over" in second.said
 
 
-def assert_exact(made: Shop, load: Load) -> None:
+def assert_exact(rig: Rig, child: Child) -> None:
     """Nothing lost, nothing twice, in order; once all is published."""
-
-    def is_complete() -> bool:
-        rows = [one["value"] for one in made.changes() if one["value"]]
-        last = max((row["after"]["is_gift"] for row in rows if row["after"]), default=0)
-        return last == load.number and sum(not row["after"] for row in rows) >= len(load.deleted)
-
-    wait_until(is_complete, f"{load.number} changes are not all published")
-    assert_every_change_once(made, load)
+    rig.workload.end()
+    rig.wait_passed(child)
+    assert_right(rig)
 
 
 def test_a_killed_instance_is_followed_by_the_standby(
     tmp_path: Path, mysql_database: FreshDatabase, log_sections: Section
 ) -> None:
-    made = new_shop(tmp_path, mysql_database, **log_sections)
-    with Load(mysql_database, seed=1) as load, two(made) as (first, second):
+    rig = new_rig(tmp_path, mysql_database, seed=1, rows_max=ROWS_MAX, **log_sections)
+    with two(rig) as (first, second):
         first.kill()
         wait_taken_over(second, time.monotonic(), "kill -9")
-        load.end()
-        assert_exact(made, load)
+        assert_exact(rig, second)
         assert second.stop() == 0, second.said
 
 
 def test_an_instance_that_stands_still_is_followed_and_stands_by_when_it_wakes(
     tmp_path: Path, mysql_database: FreshDatabase, kafka_sections: Section
 ) -> None:
-    made = new_shop(tmp_path, mysql_database, **kafka_sections)
-    with Load(mysql_database, seed=2) as load, two(made) as (first, second):
+    rig = new_rig(tmp_path, mysql_database, seed=2, rows_max=ROWS_MAX, **kafka_sections)
+    with two(rig) as (first, second):
         first.process.send_signal(signal.SIGSTOP)
         wait_taken_over(second, time.monotonic(), "SIGSTOP")
         first.process.send_signal(signal.SIGCONT)
@@ -108,8 +93,7 @@ def test_an_instance_that_stands_still_is_followed_and_stands_by_when_it_wakes(
         assert second.stop() == 0, second.said
         first.wait_running(2)
         print(f"SIGTERM: running again {time.monotonic() - since:.2f} s later")
-        load.end()
-        assert_exact(made, load)
+        assert_exact(rig, first)
         assert first.stop() == 0, first.said
 
 
@@ -117,64 +101,61 @@ def test_in_the_embedded_log_one_that_stands_still_is_followed_at_the_latest_whe
     tmp_path: Path, mysql_database: FreshDatabase
 ) -> None:
     """Stopped within a transaction it holds the file's own lock, which nobody can take away."""
-    made = new_shop(tmp_path, mysql_database, **EMBEDDED)
-    with Load(mysql_database, seed=5) as load, two(made) as (first, second):
+    rig = new_rig(tmp_path, mysql_database, seed=5, rows_max=ROWS_MAX, **EMBEDDED)
+    with two(rig) as (first, second):
         first.process.send_signal(signal.SIGSTOP)
         second.wait_said("took over")
         first.process.send_signal(signal.SIGCONT)
         first.wait_said("standby  ")
         second.wait_running()
-        load.end()
-        assert_exact(made, load)
+        assert_exact(rig, second)
         assert [second.stop(), first.stop()] == [0, 0], second.said
 
 
 def test_a_lock_that_the_server_takes_away_ends_the_holding(
     tmp_path: Path, mysql_database: FreshDatabase, log_sections: Section
 ) -> None:
-    made = new_shop(tmp_path, mysql_database, **log_sections)
-    with Load(mysql_database, seed=3) as load, two(made) as (first, second):
-        ((session,),) = mysql_database.execute(f"select is_used_lock('{lock_name(made.name)}')")
+    rig = new_rig(tmp_path, mysql_database, seed=3, rows_max=ROWS_MAX, **log_sections)
+    with two(rig) as (first, second):
+        lock = lock_name(rig.config.connector)
+        ((session,),) = mysql_database.execute(f"select is_used_lock('{lock}')")
         mysql_database.execute(f"kill {session}")
         wait_taken_over(second, time.monotonic(), "KILL")
         first.wait_said("standby  ")
-        load.end()
-        assert_exact(made, load)
+        assert_exact(rig, second)
         assert [second.stop(), first.stop()] == [0, 0], second.said
 
 
 def test_mariadb_holds_the_lock_as_well(
     tmp_path: Path, mariadb_database: FreshDatabase, kafka_sections: Section
 ) -> None:
-    made = new_shop(tmp_path, mariadb_database, **kafka_sections)
-    with Load(mariadb_database, seed=4) as load, two(made) as (first, second):
+    rig = new_rig(tmp_path, mariadb_database, seed=4, rows_max=ROWS_MAX, **kafka_sections)
+    with two(rig) as (first, second):
         first.process.send_signal(signal.SIGSTOP)
         wait_taken_over(second, time.monotonic(), "SIGSTOP on MariaDB")
         first.process.send_signal(signal.SIGCONT)
         first.wait_said("standby  ")
         second.kill()
         first.wait_running(2)
-        load.end()
-        assert_exact(made, load)
+        assert_exact(rig, first)
         assert first.stop() == 0, first.said
 
 
 def test_all_stages_of_a_process_stand_by_together(
     tmp_path: Path, mysql_database: FreshDatabase, kafka_sections: Section
 ) -> None:
-    made = new_shop(tmp_path, mysql_database, **kafka_sections)
-    with (
-        Load(mysql_database, seed=6) as load,
-        two(made, "capture,translate,views") as (first, second),
-    ):
-        second.wait_said("standby  ", 3)
+    rig = new_rig(
+        tmp_path, mysql_database, seed=6, rows_max=ROWS_MAX, stages=STAGES, **kafka_sections
+    )
+    with two(rig) as (first, second):
+        second.wait_said("standby  ", 2 + VIEWS)
         first.process.send_signal(signal.SIGSTOP)
         wait_taken_over(second, time.monotonic(), "SIGSTOP of all stages")
         first.process.send_signal(signal.SIGCONT)
-        first.wait_said("standby  ", 3)
+        first.wait_said("standby  ", 2 + VIEWS)
         second.kill()
-        first.wait_said("took over", 3)
-        load.end()
-        made.wait_equal(first)
+        first.wait_said("took over", 2 + VIEWS)
+        rig.workload.end()
+        rig.wait_passed(first)
         assert first.stop() == 0, first.said
-    assert_nothing_lost_nothing_twice(made, load)
+    assert_right(rig)
