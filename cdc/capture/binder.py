@@ -94,8 +94,7 @@ class Binder:
         self._last_schema = last_schema
         self._schema_changes: list[Record] = []
         self._flavor: Flavor = "mysql"
-        self._transaction_frames: tuple[bytes, bytes] | None = None
-        self._heartbeat_frames: tuple[bytes, bytes] | None = None
+        self._frames: dict[str, tuple[bytes, bytes]] = {}
 
     def start(self, checkpoint: Checkpoint) -> None:
         """A reading begins."""
@@ -275,21 +274,20 @@ class Binder:
 
     def transaction_frames(self) -> tuple[bytes, bytes]:
         """Frames of key and value of the transaction topic's records."""
-        if self._transaction_frames is None:
-            key_id, value_id = self._announce(
-                self.transaction_topic, TRANSACTION_KEY_SCHEMA, TRANSACTION_VALUE_SCHEMA
-            )
-            self._transaction_frames = (frame(key_id), frame(value_id))
-        return self._transaction_frames
+        return self._frames_of(
+            self.transaction_topic, TRANSACTION_KEY_SCHEMA, TRANSACTION_VALUE_SCHEMA
+        )
 
     def heartbeat_frames(self) -> tuple[bytes, bytes]:
         """Frames of key and value of heartbeat records."""
-        if self._heartbeat_frames is None:
-            key_id, value_id = self._announce(
-                self.heartbeat_topic, HEARTBEAT_KEY_SCHEMA, HEARTBEAT_VALUE_SCHEMA
-            )
-            self._heartbeat_frames = (frame(key_id), frame(value_id))
-        return self._heartbeat_frames
+        return self._frames_of(self.heartbeat_topic, HEARTBEAT_KEY_SCHEMA, HEARTBEAT_VALUE_SCHEMA)
+
+    def _frames_of(self, topic: str, key_schema: Any, value_schema: Any) -> tuple[bytes, bytes]:
+        found = self._frames.get(topic)
+        if found is None:
+            key_id, value_id = self._announce(topic, key_schema, value_schema)
+            found = self._frames[topic] = frame(key_id), frame(value_id)
+        return found
 
     def place(self, key_body: bytes) -> int:
         return place(key_body)

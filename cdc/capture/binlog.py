@@ -7,6 +7,12 @@ from __future__ import annotations
 
 from typing import Final
 
+DAMAGED_HINT: Final = (
+    "the binlog is damaged, on the source's disk or on the way; compare with mysqlbinlog"
+    " --verify-binlog-checksum"
+)
+"""Of errors for bytes that no server would write."""
+
 MAGIC: Final = b"\xfebin"
 FIRST_POS: Final = len(MAGIC)
 """Where the first event of a file stands."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 
-from cdc.capture import binlog
+from cdc.capture import binlog, query_event
 from cdc.errors import DecodeError
 
 INFLATED_BYTES_MAX = 1 << 30
@@ -16,15 +16,16 @@ INFLATED_BYTES_MAX = 1 << 30
 
 _ZLIB = 0x80
 _ALGORITHM_BITS, _SIZE_BYTES_BITS = 0xF0, 0x07
-_QUERY_HEAD_BYTES, _TABLE_ID_AND_FLAGS_BYTES = 13, 8
+_TABLE_ID_AND_FLAGS_BYTES = 8
 
 
 def plain_query(body: bytes) -> bytes:
     """The body of the QUERY event that a QUERY_COMPRESSED stands for."""
-    if len(body) < _QUERY_HEAD_BYTES:
-        raise _damaged("it is too short")
-    status_bytes = int.from_bytes(body[11:13], "little")
-    return _with_inflated_tail(body, _QUERY_HEAD_BYTES + status_bytes + body[8] + 1)
+    try:
+        text_at = query_event.text_at(body)
+    except ValueError as error:
+        raise _damaged(str(error)) from error
+    return _with_inflated_tail(body, text_at)
 
 
 def plain_rows(kind: int, body: bytes) -> tuple[int, bytes]:

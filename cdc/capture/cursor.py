@@ -77,8 +77,7 @@ class Cursor:
         """The error for bytes that no server would write."""
         return DecodeError(
             f"{what} at {self.place()}",
-            hint="the binlog is damaged, on the source's disk or on the way; compare with"
-            " mysqlbinlog --verify-binlog-checksum",
+            hint=binlog.DAMAGED_HINT,
         )
 
     def come_to_statement(self, events: bytes, at: int) -> int:

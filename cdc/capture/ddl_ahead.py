@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from cdc.capture.decisions import TableName, place_order
 from cdc.capture.dialect import dialect_of, version_of
 from cdc.capture.dump import Dump, Place
 from cdc.capture.facts import ServerFacts
+from cdc.capture.query_event import Query, query_of
 from cdc.capture.source_settings import ServerSettings
 from cdc.errors import DecodeError, SourceError
 
@@ -31,7 +31,6 @@ END_SECONDS = 10.0
 END_LOOK_SECONDS = 0.05
 
 _ANY = ("", "")
-_QUERY_HEAD = struct.Struct("<IIBHH")
 _STATEMENTS = (binlog.QUERY, binlog.MARIADB_QUERY_COMPRESSED)
 _NOT_DDL = (b"BEGIN", b"COMMIT", b"ROLLBACK", b"SAVEPOINT")
 
@@ -180,32 +179,27 @@ class Walk:
             if cursor.kind == binlog.ROTATE:
                 cursor.rotate(events[cursor.body_at : cursor.body_end])
             elif cursor.kind in _STATEMENTS:
-                text, database, variables = self._text(events[cursor.body_at : cursor.body_end])
-                if not text.startswith(_NOT_DDL):
-                    yield here, self._statement(text, database, variables)
+                query = self._query(events[cursor.body_at : cursor.body_end])
+                if not query.text.startswith(_NOT_DDL):
+                    yield here, self._statement(query)
             elif cursor.kind == binlog.FORMAT_DESCRIPTION:
                 self._version = version_of(events[cursor.body_at : cursor.body_end])
 
-    def _text(self, body: bytes) -> tuple[bytes, bytes, bytes]:
-        """Statement, session's database and status variables of a QUERY event."""
+    def _query(self, body: bytes) -> Query:
         if self._cursor.kind == binlog.MARIADB_QUERY_COMPRESSED:
             try:
                 body = plain_query(body)
             except DecodeError as error:
                 raise self._cursor.damaged(error.message) from error
-        if len(body) >= _QUERY_HEAD.size:
-            _, _, database_size, _, status_size = _QUERY_HEAD.unpack_from(body)
-            database_at = _QUERY_HEAD.size + status_size
-            text_at = database_at + database_size + 1
-            if text_at <= len(body):
-                database = body[database_at : text_at - 1]
-                return body[text_at:], database, body[_QUERY_HEAD.size : database_at]
-        raise self._cursor.damaged("a QUERY event is too short")
+        try:
+            return query_of(body)
+        except ValueError as error:
+            raise self._cursor.damaged(f"a QUERY event can't be read: {error}") from error
 
-    def _statement(self, text: bytes, database: bytes, variables: bytes) -> Statement:
+    def _statement(self, query: Query) -> Statement:
         return read_statement(
-            text.decode("utf-8", "replace"),
-            database.decode("utf-8", "replace"),
-            dialect_of(self._flavor, self._version, variables),
+            query.text.decode("utf-8", "replace"),
+            query.database.decode("utf-8", "replace"),
+            dialect_of(self._flavor, self._version, query.variables),
             lambda _: "",
         )

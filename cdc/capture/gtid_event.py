@@ -38,7 +38,7 @@ def tagged_gtid(body: bytes) -> TaggedGtid:
     except (IndexError, ValueError) as error:
         raise DecodeError(
             f"a tagged GTID event can't be read: {error}",
-            hint="the binlog is damaged; compare with mysqlbinlog --verify-binlog-checksum",
+            hint=binlog.DAMAGED_HINT,
         ) from error
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from cdc.capture import binlog
 from cdc.capture.json_diff import apply_diffs
 from cdc.errors import DecodeError
 
@@ -134,5 +135,5 @@ def _bit(bitmap: bytes, index: int) -> int:
 def _damaged(columns: Columns, what: str) -> DecodeError:
     return DecodeError(
         f"a PARTIAL_UPDATE_ROWS event of {columns.table} can't be read: {what}",
-        hint="the binlog is damaged; compare with mysqlbinlog --verify-binlog-checksum",
+        hint=binlog.DAMAGED_HINT,
     )

@@ -13,6 +13,7 @@ import cython
 
 from cdc.capture import statements, xa
 from cdc.capture.dialect import dialect_of
+from cdc.capture.query_event import LOAD_QUERY_HEAD_BYTES, query_of
 from cdc.capture.schema_changes import Said
 from cdc.capture.unpublishable import STATEMENT_SHOWN_MAX, Unpublishable
 
@@ -26,8 +27,6 @@ else:
     from cdc.capture.boundaries import Boundaries
     from cdc.capture.cursor import Cursor, uint
     from cdc.capture.transaction import Transaction
-
-LOAD_QUERY_HEAD_BYTES = 26
 
 
 @cython.cclass
@@ -132,12 +131,13 @@ class StatementEvents:
 
     def load(self, body: bytes) -> None:
         """LOAD DATA in statement format: a QUERY with more in front of its variables."""
-        if len(body) < LOAD_QUERY_HEAD_BYTES:
-            raise self.cursor.damaged("an EXECUTE_LOAD_QUERY event is too short")
-        database_at = LOAD_QUERY_HEAD_BYTES + int.from_bytes(body[11:13], "little")
-        text_at = database_at + body[8] + 1
-        database = body[database_at : text_at - 1].decode("utf-8", "replace")
-        self._rows(body[text_at:].decode("utf-8", "replace"), database)
+        try:
+            query = query_of(body, LOAD_QUERY_HEAD_BYTES)
+        except ValueError as error:
+            damaged = f"an EXECUTE_LOAD_QUERY event can't be read: {error}"
+            raise self.cursor.damaged(damaged) from error
+        text, database = (one.decode("utf-8", "replace") for one in (query.text, query.database))
+        self._rows(text, database)
 
     def _rows(self, text: str, database: str) -> None:
         """DML in statement format: its rows can't be known."""

@@ -23,12 +23,12 @@ from cdc.capture.compressed_events import plain_query
 from cdc.capture.folds import FoldFinder
 from cdc.capture.holding import Hold, Holds
 from cdc.capture.payload import payload_pieces
+from cdc.capture.query_event import query_of
 from cdc.capture.xa import Xid, xa_prepare, xa_statement
 from cdc.errors import DecodeError
 
 _SAVEPOINT = re.compile(r"SAVEPOINT\s+(.+)", re.DOTALL)
 _ROLLBACK_TO = re.compile(r"ROLLBACK\s+TO\s+(?:SAVEPOINT\s+)?(.+)", re.DOTALL)
-_QUERY_BYTES_MIN = 13
 _MARIADB_FLAGS_AT = binlog.HEADER_BYTES + 12
 
 
@@ -289,10 +289,10 @@ class Unfolder:
                 body = plain_query(body)
             except DecodeError as error:
                 raise self._damaged(stretch, at, error.message) from error
-        if len(body) < _QUERY_BYTES_MIN:
-            raise self._damaged(stretch, at, f"it has {len(body)} bytes")
-        text_at = 13 + int.from_bytes(body[11:13], "little") + body[8] + 1
-        return body[text_at:].decode("utf-8", "replace")
+        try:
+            return query_of(body).text.decode("utf-8", "replace")
+        except ValueError as error:
+            raise self._damaged(stretch, at, str(error)) from error
 
     def _body_end(self, stretch: _Stretch, at: int) -> int:
         """Where an event's body ends, its checksum verified: what it says decides over others."""
@@ -311,6 +311,5 @@ class Unfolder:
         return DecodeError(
             f"{binlog.name_of(stretch.events[at + 4])} at {self._file}:{max(end - size, 0)} can't"
             f" be read: {why}",
-            hint="the binlog is damaged, on the source's disk or on the way; compare with"
-            " mysqlbinlog --verify-binlog-checksum",
+            hint=binlog.DAMAGED_HINT,
         )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote, unquote, urlsplit
 
+from cdc.services.process import Launch
 from cdc.services.server import Carrier, Server
 from cdc.services.ways import ServiceFailed, WayClosed
 
@@ -125,6 +126,26 @@ def initialised(data: Path, initialise: Callable[[Path], None]) -> Path:
         initialise(partial)
         partial.rename(data)
     return data
+
+
+def launch(
+    program: Sequence[str], data: Path, folder: Path, port: int, flags: Sequence[str]
+) -> Launch:
+    """How to start a server over its data folder."""
+    return Launch(
+        argv=(
+            *program,
+            f"--datadir={data}",
+            "--bind-address=127.0.0.1",
+            f"--port={port}",
+            # Below the data folder, by a short name: the path of a socket has 107 characters.
+            "--socket=mysqld.sock",
+            f"--pid-file={folder}/mysqld.pid",
+            *flags,
+        ),
+        folder=folder,
+        log=folder / "log",
+    )
 
 
 def as_root() -> list[str]:

@@ -15,7 +15,7 @@ from cdc.services.command import run
 from cdc.services.database import DatabaseAddress, DatabaseServer
 from cdc.services.docker import Container, Image
 from cdc.services.freeport import free_ports
-from cdc.services.process import Launch, Process
+from cdc.services.process import Process
 from cdc.services.server import ENVIRONMENT_SECONDS_MAX
 from cdc.services.ways import Way, first_open
 
@@ -201,21 +201,7 @@ def _of_packages(release: Release, folder: Path, flags: tuple[str, ...]) -> Mari
         )
 
     data = database.initialised(folder / "data", initialise)
-    launch = Launch(
-        argv=(
-            *program,
-            f"--datadir={data}",
-            "--bind-address=127.0.0.1",
-            f"--port={port}",
-            # Below the data folder, by a short name: the path of a socket has 107 characters.
-            "--socket=mysqld.sock",
-            f"--pid-file={folder}/mysqld.pid",
-            *FLAGS,
-            *flags,
-        ),
-        folder=folder,
-        log=folder / "log",
-    )
+    launch = database.launch(program, data, folder, port, (*FLAGS, *flags))
     return _begun(release, folder, port, Process.of(launch))
 
 

@@ -5,29 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from cdc.codec.official import EventName
+from cdc.section_parts import Part, Scalar, Source
 
 Operation = Literal["insert", "update", "delete", "key_change", "snapshot"]
 """`key_change` is an update of the primary key, which is neither an update, an insert nor a
 delete to the rules; `snapshot` is a row that a snapshot read, never an insert."""
 
-Scalar = bool | int | float | str | None
-
 EVENTS_PER_ROW_MAX = 256
 """A revision has 8 bits for the ordinal of several events of one row."""
 
 
-class _Part(BaseModel):
-    """Frozen, knows its keys and no others, and shows no value in an error."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False
-    )
-
-
-class Condition(_Part):
+class Condition(Part):
     """What must hold for one column; all tests that are given must hold.
 
     `equals`, `in` and `not` look at the row: after the change, or before it for a delete.
@@ -70,28 +61,16 @@ class Condition(_Part):
         return bool(self.model_fields_set & {"from_", "to", "changed"})
 
 
-class FieldSource(_Part):
+class FieldSource(Source):
     """Where a field's value comes from: exactly one of a column and a constant.
 
     `from` (or the column's name alone) is the row after the change, or before it for a
     delete; `before` is the row before the change.
     """
 
-    from_: Annotated[str | None, Field(alias="from")] = None
+    allowed = "a column's name, or one of from, before, value"
+
     before: str | None = None
-    value: Scalar = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, data: Any) -> Any:
-        """A name alone is a column."""
-        return {"from": data} if isinstance(data, str) else data
-
-    @model_validator(mode="after")
-    def _one(self) -> FieldSource:
-        if len(self.model_fields_set) != 1:
-            raise ValueError("allowed: a column's name, or one of from, before, value")
-        return self
 
     @property
     def column(self) -> str | None:
@@ -123,19 +102,19 @@ def _table(value: str) -> str:
     return value
 
 
-class EventRule(_Part):
+class EventRule(Part):
     """One official event, made of one table's changes."""
 
     event: Annotated[str, Field(pattern=r"^[A-Z][A-Za-z0-9_]*$")]
     from_: Annotated[str, Field(alias="from"), AfterValidator(_table)]
     on: Annotated[tuple[Operation, ...], BeforeValidator(_operations), Field(min_length=1)]
-    when: dict[str, Condition] = {}
-    fields: dict[str, FieldSource] = {}
+    when: dict[str, Condition] = Field(default_factory=dict)
+    fields: dict[str, FieldSource] = Field(default_factory=dict)
     key: dict[str, FieldSource] | None = None
     """Where this table has the stream's key; left out, as the stream says."""
 
 
-class StreamSettings(_Part):
+class StreamSettings(Part):
     """All official events of one kind of entity, in one major version."""
 
     stream: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]

@@ -12,7 +12,8 @@ from cdc.codec.avro import AvroSchema
 from cdc.codec.types import ValueType, record_fields
 from cdc.errors import ViewError
 from cdc.findings import Finding, nearest
-from cdc.views.settings import Handling, Scalar, ValueSource, ViewSettings
+from cdc.section_parts import Scalar
+from cdc.views.settings import Handling, ValueSource, ViewSettings
 
 NESTED = frozenset(("record", "array", "map", "union"))
 

@@ -6,44 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    model_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, model_validator
 
-Scalar = bool | int | float | str | None
+from cdc.section_parts import Part, Source
 
 
-class _Part(BaseModel):
-    """Frozen, knows its keys and no others, and shows no value in an error."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, allow_inf_nan=False
-    )
-
-
-class ValueSource(_Part):
+class ValueSource(Source):
     """Where a column's value comes from: exactly one of an event's field and a constant."""
 
-    from_: Annotated[str | None, Field(alias="from")] = None
-    value: Scalar = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, data: Any) -> Any:
-        """A name alone is a field of the event."""
-        return {"from": data} if isinstance(data, str) else data
-
-    @model_validator(mode="after")
-    def _one(self) -> ValueSource:
-        if len(self.model_fields_set) != 1:
-            raise ValueError("allowed: a field's name, or one of from, value")
-        return self
+    allowed = "a field's name, or one of from, value"
 
 
 def _by_own_name(value: Any) -> Any:
@@ -56,7 +27,7 @@ def _by_own_name(value: Any) -> Any:
 Columns = Annotated[dict[str, ValueSource], BeforeValidator(_by_own_name)]
 
 
-class Handling(_Part):
+class Handling(Part):
     """What one event does to its row.
 
     `upsert` sets the named columns and leaves the others as they are (null in a new row);
@@ -86,7 +57,7 @@ def _from_folder(path: Path, info: ValidationInfo) -> Path:
     return Path((info.context or {}).get("folder", ".")) / path
 
 
-class SqliteStoreSettings(_Part):
+class SqliteStoreSettings(Part):
     """One SQLite file; a relative path starts at the connector file's folder."""
 
     kind: Literal["sqlite"]
@@ -106,7 +77,7 @@ def _own_name(value: str) -> str:
     return value
 
 
-class ViewSettings(_Part):
+class ViewSettings(Part):
     """One view: a table of its own name, kept from the events of one topic."""
 
     view: Annotated[ColumnName, AfterValidator(_own_name)]

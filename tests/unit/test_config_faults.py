@@ -264,8 +264,8 @@ digit first
           {path}:4: source.pasword: the environment variable PASSWORD is not set; set it, or \
 give a default: ${{PASSWORD:default}}
           {path}:4: source.pasword: unknown key; allowed: tables, accept, host, port, user, \
-password, tls, reader, server_id, coordinates, start, heartbeat_seconds, connect_timeout_seconds, \
-wait_seconds, lineage_wait_seconds; did you mean "password"?
+password, tls, standby, reader, server_id, coordinates, start, heartbeat_seconds, \
+connect_timeout_seconds, wait_seconds, lineage_wait_seconds; did you mean "password"?
           {path}:6: http.port: found 99999; allowed: at most 65535
           {path}:7: change_events.colour: no such option""")
 

@@ -411,6 +411,16 @@ def test_what_cannot_be_published_stops_or_is_counted(
     assert accepted in str(reading.decoder.dropped)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [LOAD_DATA[:20], LOAD_DATA[:11] + b"\xff\xff" + LOAD_DATA[13:]],
+    ids=["head", "variables"],
+)
+def test_a_load_statement_that_ends_too_early_is_damaged(capture: Capture, body: bytes) -> None:
+    with pytest.raises(DecodeError, match="EXECUTE_LOAD_QUERY event can't be read: it is too sh"):
+        Reading(capture).first(Binlog().begin(1).add(18, body).commit())
+
+
 def test_a_created_table_whose_text_only_mentions_select_has_no_rows(capture: Capture) -> None:
     log = Binlog().gtid(1).query("CREATE TABLE x (a int COMMENT 'as SELECT', `select` int)")
     assert Reading(capture).first(log).records == []
