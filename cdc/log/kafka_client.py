@@ -53,6 +53,7 @@ _TOO_LARGE = (
     "raise max.message.bytes of the topic and message.max.bytes in log.options,"
     " or leave the large column out"
 )
+_TOPIC_GONE = "what the topic held is gone; cdc run makes it anew as topics: says"
 _REFUSALS: Mapping[int, str] = {
     KafkaError._AUTHENTICATION: _CHECK_LOGIN,
     KafkaError.SASL_AUTHENTICATION_FAILED: _CHECK_LOGIN,
@@ -70,9 +71,11 @@ _REFUSALS: Mapping[int, str] = {
     KafkaError.RECORD_LIST_TOO_LARGE: _TOO_LARGE,
     KafkaError.INVALID_RECORD: "the broker's topic settings don't allow this record; check them",
     KafkaError.TOPIC_EXCEPTION: "the topic's name is not a legal one; change it",
-    KafkaError.UNKNOWN_TOPIC_OR_PART: "create the topic again; its data is gone",
-    KafkaError._UNKNOWN_TOPIC: "create the topic again; its data is gone",
-    KafkaError._UNKNOWN_PARTITION: "the topic's partitions changed; create it as it was",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: _TOPIC_GONE,
+    KafkaError._UNKNOWN_TOPIC: _TOPIC_GONE,
+    KafkaError._UNKNOWN_PARTITION: (
+        "the topic was made anew by somebody; delete it, and cdc run makes it as topics: says"
+    ),
     KafkaError.POLICY_VIOLATION: "the broker's policy refuses these settings; see topics:",
     KafkaError.INVALID_CONFIG: "the broker refuses these settings; see topics:",
     KafkaError.INVALID_PARTITIONS: "the broker refuses this number of partitions; see topics:",

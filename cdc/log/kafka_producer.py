@@ -22,6 +22,11 @@ except ImportError:  # the plain form
 QUEUE_RECORDS_MAX = 100_000
 QUEUE_KBYTES_MAX = 32 * 1024
 ROOM_POLL_SECONDS = 0.02
+TOPIC_LOST = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+}
 
 _DEFAULTS: Options = {
     "compression.type": "lz4",
@@ -43,6 +48,19 @@ class _Partitions(dict[str, int]):
     def __missing__(self, topic: str) -> int:
         count = self[topic] = self._topics.partitions(topic)
         return count
+
+    def changes(self) -> list[str]:
+        """What of the topics isn't as it was, in words; nothing where the broker doesn't say."""
+        try:
+            there = self._topics.all()
+        except CdcError:
+            return []
+        found = {name: len(there[name].partitions) if name in there else 0 for name in self}
+        return [
+            f"topic {name} had {count} partitions and has {found[name] or 'none'}"
+            for name, count in self.items()
+            if found[name] != count
+        ]
 
 
 class KafkaProducer:
@@ -119,6 +137,8 @@ class KafkaProducer:
 
     def failure(self, doing: str, error: KafkaError, records: Sequence[Record]) -> CdcError:
         """The error for what Kafka answered, with the largest record where size is the matter."""
+        if error.code() in TOPIC_LOST and (changes := self._partitions.changes()):
+            doing = f"{doing}: {', '.join(changes)}"
         failure = self.servers.failure(doing, error, self.faults)
         if error.code() in (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE):
             largest = max(records, key=lambda record: len(record.value or b""))
