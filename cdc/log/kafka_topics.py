@@ -157,14 +157,21 @@ class KafkaTopics:
                     found[at.topic, at.partition] = answer.result().offset
                     del wanted[at]
                 except KafkaException as error:
-                    # A topic is listed with its leader before the leader knows that it leads.
-                    if reason(error).code() not in _LEADERLESS or time.monotonic() > deadline:
+                    if not self._may_come(at, reason(error)) or time.monotonic() > deadline:
                         raise self._failure(
                             f"asking for the end of {at.topic} [{at.partition}]", error
                         ) from error
             if wanted:
                 time.sleep(LEADER_POLL_SECONDS)
         return found
+
+    def _may_come(self, at: TopicPartition, error: KafkaError) -> bool:
+        """Whether another try may get the answer.
+
+        A topic is listed before all brokers know of it, its leader that it leads among them."""
+        if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+            return at.topic in self.all()
+        return error.code() in _LEADERLESS
 
     def settled_ends(self, topic: str) -> Offsets:
         """The end of each partition, after all that was committed before this call.
