@@ -32,6 +32,12 @@ class PositionLost(SourceError):
     """What the checkpoint needs is no longer on the server."""
 
 
+class PushedOut(SourceError):
+    """Another follower with the same server id has come; the server keeps the newer one."""
+
+    exit_code = 3
+
+
 class DecodeError(CdcError):
     """Bytes of the binlog that can't be read; names file and position."""
 

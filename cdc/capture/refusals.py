@@ -7,7 +7,7 @@ import ssl
 
 from cdc.capture.grants import quoted_user
 from cdc.capture.source_settings import ServerSettings
-from cdc.errors import CdcError, PositionLost, SourceError, Unreachable
+from cdc.errors import CdcError, PositionLost, PushedOut, SourceError, Unreachable
 
 ACCESS_DENIED, DATABASE_DENIED, HOST_NOT_ALLOWED = 1045, 1044, 1130
 HOST_BLOCKED, TOO_MANY_CONNECTIONS, USER_CONNECTIONS, USER_LIMIT = 1129, 1040, 1203, 1226
@@ -123,37 +123,36 @@ def dump_refusal(settings: ServerSettings, flavor: str, code: int, text: str) ->
     return _binlog_refusal(what, settings, text)
 
 
-_BINLOG_REFUSALS = (
-    # What the server's words contain, whether what we need is gone, what to do.
-    (("same server_uuid", "same server_id", "a slave with the same"), False,
+_BINLOG_REFUSALS: tuple[tuple[tuple[str, ...], type[SourceError], str], ...] = (
+    # What the server's words contain, what it is, what to do.
+    (("same server_uuid", "same server_id", "a slave with the same"), PushedOut,
      "another replica follows this server with the same id {server_id}: stop it, or give"
      " this connector another source.server_id"),
-    (("purged", "could not find first log", "log index file"), True,
+    (("purged", "could not find first log", "log index file"), PositionLost,
      "what lies between is lost for this connector: restore the binlog files, or begin anew"
      " (a new connector name, or a checkpoint set by hand) and take a snapshot; keep binlogs"
      " longer: SET PERSIST binlog_expire_logs_seconds = 604800;"),
-    (("> file size", "impossible position", "beyond the end"), True,
+    (("> file size", "impossible position", "beyond the end"), PositionLost,
      "the server lost the end of its binlog (a crash without sync_binlog=1?) or was reset:"
      " compare the tables with what was published, then begin anew"),
-    (("not in the master's binlog", "diverged", "more gtids than"), False,
+    (("not in the master's binlog", "diverged", "more gtids than"), SourceError,
      "is this the server that the checkpoint was taken from? its binlog never had, or no longer"
      " has, this transaction"),
-    (("max_allowed_packet",), False, "SET GLOBAL max_allowed_packet = 1073741824;"),
-    (("anonymous",), False,
+    (("max_allowed_packet",), SourceError, "SET GLOBAL max_allowed_packet = 1073741824;"),
+    (("anonymous",), SourceError,
      "the binlog has transactions without GTID: set source.coordinates: file"),
-    (("bogus data", "truncated in the middle", "event read from binlog", "corrupt"), False,
+    (("bogus data", "truncated in the middle", "event read from binlog", "corrupt"), SourceError,
      "the position is not where an event begins, or the file is damaged: try"
      " mysqlbinlog --verify-binlog-checksum on it"),
-    (("not open", "binary log is not"), False,
+    (("not open", "binary log is not"), SourceError,
      "switch the binary log on: log_bin in my.cnf, then restart the server"),
 )  # fmt: skip
 
 
 def _binlog_refusal(what: str, settings: ServerSettings, text: str) -> CdcError:
     folded = text.casefold()
-    for words, is_gone, hint in _BINLOG_REFUSALS:
+    for words, kind, hint in _BINLOG_REFUSALS:
         if any(word in folded for word in words):
-            kind = PositionLost if is_gone else SourceError
             return kind(f"{what}: {text}", hint=hint.format(server_id=settings.server_id))
     return SourceError(f"{what}: {text}", hint="see the server's error log")
 

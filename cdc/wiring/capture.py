@@ -34,7 +34,7 @@ from cdc.ports import Log, LogWriter, Registry
 from cdc.supervisor import Pipeline, Signs
 from cdc.wiring.ends import create_own_topics, create_topics, reached_log, reached_registry
 from cdc.wiring.held import Held, Opened, Opener
-from cdc.wiring.standby import Duty, Fencings, LockedSink
+from cdc.wiring.standby import Duty, Endings, LockedSink, LockedSource
 
 
 def event_settings(config: ConnectorConfig) -> ChangeEventSettings:
@@ -158,7 +158,7 @@ def _decoder(
 
 def capture_opener(duty: Duty | None) -> Opener:
     """Opens capture, as often as needed; under the connector's lock where there is a duty."""
-    fencings = Fencings()
+    endings = Endings()
 
     def opener(
         config: ConnectorConfig,
@@ -167,7 +167,7 @@ def capture_opener(duty: Duty | None) -> Opener:
         signs: Signs,
         opened: Opened,
     ) -> Pipeline:
-        return _open_capture(config, metrics, stop, signs, opened, duty, fencings)
+        return _open_capture(config, metrics, stop, signs, opened, duty, endings)
 
     return opener
 
@@ -179,7 +179,7 @@ def _open_capture(
     signs: Signs,
     opened: Opened,
     duty: Duty | None,
-    fencings: Fencings,
+    endings: Endings,
 ) -> Pipeline:
     settings = event_settings(config)
     section = config.source
@@ -210,7 +210,8 @@ def _open_capture(
     decoder = _decoder(config, settings, announce, log, registry, catalogue, given)
     sink: Any = CheckpointSink(writer, Checkpoint.to_bytes, Checkpoint.from_bytes)
     if lock is not None:
-        sink = LockedSink(sink, lock, fencings, stop)
+        sink = LockedSink(sink, lock, endings, stop)
+        source = LockedSource(source, lock, endings)
     meter = Meter(
         metrics,
         decoder,

@@ -4,45 +4,51 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Generic, TypeVar
 
 from cdc.capture.lock import ConnectorLock
-from cdc.errors import CdcError, Fenced, LockLost, Unreachable
+from cdc.errors import CdcError, Fenced, LockLost, PushedOut, Unreachable
 from cdc.model import Output
 from cdc.overlap import EitherEvent
-from cdc.ports import Sink
+from cdc.ports import Sink, Source
 from cdc.supervisor import OpenPipeline, Pipeline, Signs, Stopped
 
+B = TypeVar("B")
 C = TypeVar("C")
 R = TypeVar("R")
 
-FENCED_AGAIN_SECONDS = 60.0
-"""A stage with the lock that is fenced twice within so long gives up."""
+ENDED_MAX = 3
+"""A stage with the lock that others end more often than so within ENDED_SECONDS gives up."""
+ENDED_SECONDS = 60.0
 WAIT_SLICE_SECONDS = 0.2
 """How long a stage waits for the lock before it looks at `stop`."""
 
 
-class Fencings:
-    """What it means that a stage's writer was fenced.
+class Endings:
+    """What it means that a stage was ended by another instance: fenced, or pushed out.
 
-    With the lock, once: the other one may have been stopped between its lock and its writer; it
-    sees that the lock is lost and queues. More often it is one that knows no lock."""
+    With the lock: the other one was stopped between its lock and its writer or its reading, and
+    did this when it woke; it sees that the lock is lost and queues. If it goes on, it is one that
+    knows no lock."""
 
     def __init__(self) -> None:
-        self._last_at = float("-inf")
+        self._times: deque[float] = deque(maxlen=ENDED_MAX)
 
-    def meaning(self, error: Fenced, *, is_held: bool) -> CdcError:
+    def meaning(self, error: CdcError, *, is_held: bool) -> CdcError:
         """The error to raise for it."""
         if not is_held:
             return LockLost(f"{error.message}; it has the connector's lock", hint=error.hint)
-        before, self._last_at = self._last_at, time.monotonic()
-        if self._last_at - before < FENCED_AGAIN_SECONDS:
+        now = time.monotonic()
+        if len(self._times) == ENDED_MAX and now - self._times[0] < ENDED_SECONDS:
             return error
+        self._times.append(now)
         return Unreachable(
             f"{error.message}, though this instance holds the connector's lock",
-            hint="taking the name back, once; is there an instance with source.standby: false, or"
-            " one that follows another server?",
+            hint="going on; is there an instance with source.standby: false, or one that follows"
+            " another server?",
         )
 
 
@@ -98,13 +104,30 @@ class Duty:
             self._changed.notify_all()
 
 
+class LockedSource(Generic[B, C]):
+    """A source that is read while the lock is held."""
+
+    def __init__(self, source: Source[B, C], lock: ConnectorLock, endings: Endings) -> None:
+        self._source, self._lock, self._endings = source, lock, endings
+
+    def read(self, after: C | None) -> Iterator[B]:
+        self._lock.check()  # a reading that begins ends the one of the lock's holder
+        try:
+            yield from self._source.read(after)
+        except PushedOut as error:
+            raise self._endings.meaning(error, is_held=self._lock.is_held()) from error
+
+    def close(self) -> None:
+        self._source.close()
+
+
 class LockedSink(Generic[R, C]):
     """A sink that writes while the lock is held; closed, it gives the lock back."""
 
     def __init__(
-        self, sink: Sink[R, C], lock: ConnectorLock, fencings: Fencings, stop: threading.Event
+        self, sink: Sink[R, C], lock: ConnectorLock, endings: Endings, stop: threading.Event
     ) -> None:
-        self._sink, self._lock, self._fencings, self._stop = sink, lock, fencings, stop
+        self._sink, self._lock, self._endings, self._stop = sink, lock, endings, stop
 
     def last_checkpoint(self) -> C | None:
         return self._sink.last_checkpoint()
@@ -114,7 +137,7 @@ class LockedSink(Generic[R, C]):
         try:
             self._sink.write(output)
         except Fenced as error:
-            raise self._fencings.meaning(error, is_held=self._lock.is_held()) from error
+            raise self._endings.meaning(error, is_held=self._lock.is_held()) from error
 
     def close(self) -> None:
         """Also raises LockLost, in place of what is being raised: it is the cause."""
@@ -146,8 +169,8 @@ class Relieved(EitherEvent):
 class RelievedSink(Generic[R, C]):
     """The sink of a stage that runs beside capture: it ends where another instance runs."""
 
-    def __init__(self, sink: Sink[R, C], duty: Duty, fencings: Fencings, ended: Relieved) -> None:
-        self._sink, self._duty, self._fencings, self._ended = sink, duty, fencings, ended
+    def __init__(self, sink: Sink[R, C], duty: Duty, endings: Endings, ended: Relieved) -> None:
+        self._sink, self._duty, self._endings, self._ended = sink, duty, endings, ended
 
     def last_checkpoint(self) -> C | None:
         return self._sink.last_checkpoint()
@@ -156,7 +179,7 @@ class RelievedSink(Generic[R, C]):
         try:
             self._sink.write(output)
         except Fenced as error:
-            raise self._fencings.meaning(error, is_held=self._duty.is_here()) from error
+            raise self._endings.meaning(error, is_held=self._duty.is_here()) from error
 
     def close(self) -> None:
         """Also raises LockLost, where that is why the stage ends."""
@@ -167,13 +190,13 @@ class RelievedSink(Generic[R, C]):
 
 def relieved(open_pipeline: OpenPipeline, duty: Duty) -> OpenPipeline:
     """Opens a stage that runs while capture, in the same process, has the lock."""
-    fencings = Fencings()
+    endings = Endings()
 
     def opener(stop: threading.Event, signs: Signs) -> Pipeline:
         duty.wait(stop, signs)
         ended = Relieved(stop, duty)
         pipeline = open_pipeline(ended, signs)
-        pipeline = replace(pipeline, sink=RelievedSink(pipeline.sink, duty, fencings, ended))
+        pipeline = replace(pipeline, sink=RelievedSink(pipeline.sink, duty, endings, ended))
         if not duty.is_here():  # it stood still meanwhile, and its writer may have ended another's
             ended.set()
             pipeline.close()

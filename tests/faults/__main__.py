@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from cdc.services.progress import show_on_stderr
-from tests.faults import network
+from tests.faults import network, standby
 from tests.faults.cases import Case
 from tests.faults.page import write_page
 from tests.faults.report import FAULTS
@@ -22,7 +22,7 @@ PROJECT = Path(__file__).parent.parent.parent
 FOLDER = PROJECT / ".faults" / "cases"
 JSON = PROJECT / "faults.json"
 PAGE = PROJECT / "docs" / "guarantees.md"
-CASES: list[Case] = [*network.CASES]
+CASES: list[Case] = [*network.CASES, *standby.CASES]
 
 
 @click.command()

@@ -6,12 +6,12 @@ import pytest
 
 from cdc.capture.lock import NAME_CHARS_MAX, lock_name
 from cdc.console.readiness import why_not_ready
-from cdc.errors import CdcError, Fenced, LockLost, Unreachable
+from cdc.errors import CdcError, Fenced, LockLost, PushedOut, Unreachable
 from cdc.model import Output
 from cdc.observe import Metrics
 from cdc.running import Running
 from cdc.supervisor import Pipeline, Signs, Stage, Stopped, Supervisor, supervise
-from cdc.wiring.standby import Duty, Fencings, LockedSink, relieved
+from cdc.wiring.standby import Duty, Endings, LockedSink, LockedSource, relieved
 
 
 class Lock:
@@ -67,7 +67,7 @@ def test_the_name_of_the_lock_is_within_the_servers_bound_and_tells_connectors_a
 
 def test_nothing_is_written_once_the_lock_is_lost():
     inner, lock = Written(), Lock()
-    sink = LockedSink(inner, lock, Fencings(), threading.Event())
+    sink = LockedSink(inner, lock, Endings(), threading.Event())
     sink.write(Output([1], 1))
     lock.is_lost = True
 
@@ -79,14 +79,14 @@ def test_nothing_is_written_once_the_lock_is_lost():
 def test_the_lock_is_given_back_after_the_writer_is_closed():
     inner, lock = Written(), Lock()
     inner.lock = lock
-    LockedSink(inner, lock, Fencings(), threading.Event()).close()
+    LockedSink(inner, lock, Endings(), threading.Event()).close()
 
     assert inner.was_locked
     assert lock.is_released
 
 
 def test_a_lost_lock_takes_the_place_of_what_came_of_it():
-    sink = LockedSink(Written(), Lock(is_lost=True), Fencings(), threading.Event())
+    sink = LockedSink(Written(), Lock(is_lost=True), Endings(), threading.Event())
     with pytest.raises(LockLost):
         try:
             raise CdcError("a second follower with the same server id")
@@ -97,19 +97,36 @@ def test_a_lost_lock_takes_the_place_of_what_came_of_it():
 def test_a_lost_lock_is_no_matter_on_the_way_to_a_stop():
     stop = threading.Event()
     stop.set()
-    LockedSink(Written(), Lock(is_lost=True), Fencings(), stop).close()
+    LockedSink(Written(), Lock(is_lost=True), Endings(), stop).close()
 
 
-def test_a_holder_that_is_fenced_takes_the_name_back_once():
-    fencings = Fencings()
+def test_a_holder_that_others_end_goes_on_a_few_times():
+    endings = Endings()
 
     def fenced():
-        return LockedSink(Written(Fenced("fenced")), Lock(), fencings, threading.Event())
+        sink = LockedSink(Written(Fenced("fenced")), Lock(), endings, threading.Event())
+        sink.write(Output([1], 1))
 
-    with pytest.raises(Unreachable, match="though this instance holds the connector's lock"):
-        fenced().write(Output([1], 1))
+    def pushed_out():
+        class Source:
+            def read(self, after):
+                yield 1
+                raise PushedOut("the same server id")
+
+        return list(LockedSource(Source(), Lock(), endings).read(None))
+
+    for ended in (fenced, pushed_out, fenced):
+        with pytest.raises(Unreachable, match="though this instance holds the connector's lock"):
+            ended()
     with pytest.raises(Fenced):
-        fenced().write(Output([1], 1))
+        fenced()
+    with pytest.raises(PushedOut):
+        pushed_out()
+
+
+def test_without_the_lock_nothing_is_read():
+    with pytest.raises(LockLost):
+        list(LockedSource(None, Lock(is_lost=True), Endings()).read(None))
 
 
 def metrics():
