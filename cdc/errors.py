@@ -41,6 +41,12 @@ class PushedOut(SourceError):
 class DecodeError(CdcError):
     """Bytes of the binlog that can't be read; names file and position."""
 
+    def __init__(self, message: str, *, hint: str = "", kind: str = "") -> None:
+        """`kind` of fault, where one change is at fault and what follows can be read
+        (`dead_letters.KINDS`)."""
+        super().__init__(message, hint=hint)
+        self.kind = kind
+
 
 class LogError(CdcError):
     """The log (Kafka or embedded) refused or failed."""

@@ -23,6 +23,7 @@ class _Batch:
     begun: float
     bytes: int
     dropped: Mapping[tuple[str, str], int]
+    dead_letters: int
 
 
 class Meter:
@@ -42,9 +43,11 @@ class Meter:
         written: Callable[[], None],
         substituted: Callable[[], Mapping[tuple[str, str], int]] = dict,
         undescribed: Callable[[], int] = int,
+        dead_letters: Callable[[], int] = int,
     ) -> None:
         """`bytes_of` a batch; `dropped` so far, by (table, reason); `written` after each batch;
-        values `substituted` so far, by (table, column); captured tables that are `undescribed`."""
+        values `substituted` so far, by (table, column); captured tables that are `undescribed`;
+        `dead_letters` so far."""
         self._metrics = metrics
         self._step, self._sink = step, sink
         self._bytes_of, self._checkpoint_text, self._dropped = bytes_of, checkpoint_text, dropped
@@ -52,13 +55,15 @@ class Meter:
         self._dropped_before: Counter[tuple[str, str]] = Counter()
         self._batches: deque[_Batch] = deque()
         self._substituted, self._undescribed = substituted, undescribed
+        self._dead_letters, self._dead_letters_before = dead_letters, dead_letters()
         self._substituted_before: Mapping[tuple[str, str], int] = {}
         self._sample_at = 0.0
 
     def step(self, batch: Any) -> Output[Any, Any]:
         begun = time.monotonic()
         output = self._step(batch)
-        self._batches.append(_Batch(begun, self._bytes_of(batch), dict(self._dropped())))
+        size, dropped = self._bytes_of(batch), dict(self._dropped())
+        self._batches.append(_Batch(begun, size, dropped, self._dead_letters()))
         if begun >= self._sample_at:
             self._sample_at = begun + SAMPLE_SECONDS
             self._sample()
@@ -89,6 +94,9 @@ class Meter:
         size = sum(batch.bytes for batch in batches)
         self._metrics.batch(records=len(output.records), bytes=size, seconds=seconds)
         self._metrics.checkpoint(self._checkpoint_text(output.checkpoint))
+        if (count := batches[-1].dead_letters) > self._dead_letters_before:
+            self._metrics.dead_letters(count - self._dead_letters_before)
+            self._dead_letters_before = count
         dropped = batches[-1].dropped
         if dropped != self._dropped_before:
             for (table, reason), count in dropped.items():

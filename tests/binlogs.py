@@ -15,6 +15,7 @@ from typing import Any
 import fastavro
 
 from cdc.capture.pieces import pieces
+from cdc.dead_letters import DeadLetters
 from cdc.model import ID_HEADER, REVISION_HEADER, Record, Revision
 from cdc.patterns import TablePatterns
 from tests.forms_plugin import Capture
@@ -273,6 +274,7 @@ class Reading:
     tables: tuple[str, ...] = ("shop.*",)
     options: Mapping[str, Any] = field(default_factory=dict)
     accept: tuple[str, ...] = ()
+    dead_letters: DeadLetters | None = None
     descriptions: Mapping[tuple[str, str], Any] = field(default_factory=dict)
     catalogue: Any = None
     stored: Sequence[Any] = ()
@@ -300,7 +302,11 @@ class Reading:
             last_schema=self.last_schema,
         )
         self.decoder = self.capture.decoder.Decoder(
-            self.binder, settings, clock=lambda: 10**18, accept=self.accept
+            self.binder,
+            settings,
+            clock=lambda: 10**18,
+            accept=self.accept,
+            dead_letters=self.dead_letters,
         )
         self._parsed: dict[int, Any] = {}
 

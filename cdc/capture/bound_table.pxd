@@ -13,6 +13,7 @@ cdef class BoundTable:
     cdef readonly bytes database
     cdef readonly bytes table
     cdef readonly str name
+    cdef readonly bytes table_map
     cdef tuple json_columns
     cdef readonly str drop_reason
     cdef Py_ssize_t topic_index

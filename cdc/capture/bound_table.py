@@ -29,6 +29,8 @@ class BoundTable:
         """`database.table`, for counters and transaction records."""
         self.plan = plan
         self.topic = topic
+        self.table_map = b""
+        """Behind the table's id, as the server sent it."""
         self.json_columns: tuple[int, ...] = ()
         """Indexes of the columns that a partial update may change in part."""
         self.topic_index = -1

@@ -8,6 +8,7 @@ from typing import Any
 
 import cython
 
+from cdc.dead_letters import INVALID_TEXT, SUBSTITUTION
 from cdc.errors import DecodeError
 
 if cython.compiled:
@@ -71,6 +72,7 @@ class ColumnPlan:
                 f"column {self.name} of {self.owner} holds a value that its Avro type can't",
                 hint="correct the row at the source, leave the column out, or set"
                 " on_substitution: count, which publishes null or the default and counts it",
+                kind=SUBSTITUTION,
             )
         self.substitutions += 1
         if self.null_branch < 0:
@@ -96,6 +98,7 @@ class ColumnPlan:
             f" doesn't know (at byte {start} of {len(value)})",
             hint="correct the row at the source, leave the column out, or set invalid_text:"
             " replace, which publishes U+FFFD in their place and counts it",
+            kind=INVALID_TEXT,
         )
 
 
@@ -127,11 +130,12 @@ class VeiledColumn(ColumnPlan):
         self.keyed = keyed
         """How the key holds the column, if not as the value does."""
 
-    def unreadable(self) -> DecodeError:
+    def unreadable(self, kind: str) -> DecodeError:
         """The error for a value that can't be read; it says nothing of the value (invariant 9)."""
         return DecodeError(
             f"column {self.name} of {self.owner}, which is masked, can't be read",
             hint="correct the row at the source, or name the column in column.exclude.list",
+            kind=kind,
         )
 
 

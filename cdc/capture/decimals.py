@@ -9,6 +9,7 @@ from decimal import Context, Decimal
 
 import cython
 
+from cdc.dead_letters import UNREADABLE_VALUE
 from cdc.errors import DecodeError
 
 if cython.compiled:
@@ -48,6 +49,7 @@ def decimal_unscaled(data: bytes, precision: int, scale: int) -> int:
         raise DecodeError(
             f"a DECIMAL({precision},{scale}) of {len(data)} bytes can't be read",
             hint="the binlog is damaged; check the source's disk",
+            kind=UNREADABLE_VALUE,
         )
     negative = not data[0] & 0x80
     if negative:
@@ -62,6 +64,7 @@ def decimal_unscaled(data: bytes, precision: int, scale: int) -> int:
             raise DecodeError(
                 f"a DECIMAL({precision},{scale}) holds {group} where {digits} digits should be",
                 hint="the binlog is damaged; check the source's disk",
+                kind=UNREADABLE_VALUE,
             )
         value = value * 10**digits + group
         at += size
@@ -192,6 +195,7 @@ def _digits(
             f"column {column.name} of {column.owner} holds {group} where {digits} decimal digits"
             " should be",
             hint="the binlog is damaged; check the source's disk",
+            kind=UNREADABLE_VALUE,
         )
     return value * power + group
 

@@ -25,10 +25,12 @@ from cdc.capture import binlog
 from cdc.capture.batch import EventBatch
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.compressed_events import plain_query, plain_rows
+from cdc.capture.dead_changes import DeadChanges
 from cdc.capture.dialect import version_of
 from cdc.capture.heartbeat_records import HeartbeatRecords
 from cdc.capture.partial_update import ordinary_update
 from cdc.capture.unpublishable import Unpublishable
+from cdc.dead_letters import DeadLetters, Policy
 from cdc.errors import DecodeError
 from cdc.model import Output, Record
 
@@ -104,10 +106,12 @@ class Decoder:
         self,
         binder: Any,
         settings: Any,
-        clock: object = time.time_ns,
+        clock: Any = time.time_ns,
         accept: Collection[str] = (),
+        dead_letters: DeadLetters | None = None,
     ) -> None:
-        """`accept` names what else would stop (`source.accept`): it is counted instead."""
+        """`accept` names what else would stop (`source.accept`): it is counted instead.
+        `dead_letters` says what becomes of changes that can't be published; None: they stop."""
         self.binder = binder
         self.clock = clock
         self.cursor = Cursor()
@@ -116,8 +120,15 @@ class Decoder:
         self.changes = ChangeEvents(binder, settings, self.block, self.transaction, self.cursor)
         self.tables = Tables(binder, self.block, self.transaction, self.cursor)
         self.boundaries = Boundaries(self.changes, self.tables, self.transaction, self.cursor)
-        self.unpublishable = Unpublishable(accept, self.dropped)
-        self.rows = RowsEvents(self.boundaries, self.cursor, self.unpublishable)
+        dead_changes = DeadChanges(
+            binder.connector,
+            dead_letters or DeadLetters(Policy()),
+            dropped=self.dropped,
+            add=self.block.add,
+            clock=clock,
+        )
+        self.unpublishable = Unpublishable(accept, self.dropped, dead_changes)
+        self.rows = RowsEvents(self.boundaries, self.cursor, self.unpublishable, dead_changes)
         self.statements = StatementEvents(binder, self.boundaries, self.cursor, self.unpublishable)
         self.heartbeats = HeartbeatRecords(binder, settings.heartbeat_interval_ms, self.block)
         self.is_started = False

@@ -66,7 +66,7 @@ class _Column:
             null_value=b"\x00" + encoded if encoded is not None and shows_default else None,
             fallback=encoded,
             absent=self._absent(null_branch),
-            fails_on_substitution=settings.on_substitution == "fail",
+            fails_on_substitution=settings.on_substitution != "count",
             replaces_text=settings.invalid_text == "replace",
         )
 

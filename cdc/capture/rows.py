@@ -12,6 +12,7 @@ from typing import Any
 import cython
 
 from cdc.capture.columns import short_row
+from cdc.dead_letters import UNREADABLE_VALUE
 from cdc.errors import DecodeError
 
 if cython.compiled:
@@ -252,6 +253,7 @@ def _put_null(column: ColumnPlan, out: Out) -> cython.int:
         raise DecodeError(
             f"column {column.name} of {column.owner} is NOT NULL, but null in a row",
             hint="the binlog contradicts its own table map; check the source",
+            kind=UNREADABLE_VALUE,
         )
     if column.null_value is None:
         out.byte(2 * column.null_branch)
@@ -288,8 +290,8 @@ def _put_changed(
     plain: ColumnPlan = veiled.plain
     try:
         at = _put(plain, is_here, is_null, data, at, end, out)
-    except DecodeError:
-        raise veiled.unreadable() from None
+    except DecodeError as error:
+        raise veiled.unreadable(error.kind) from None
     if not is_here or is_null:
         return at
     if plain.null_branch >= 0:

@@ -15,10 +15,20 @@ cdef class RowsEvents:
     cdef Transaction transaction
     cdef Cursor cursor
     cdef object unpublishable
+    cdef object dead_changes
+    cdef object fault
+    cdef Py_ssize_t row_at
+    cdef Py_ssize_t value_at
 
     cdef int event(
         self, int operation, int version, const unsigned char *data, Py_ssize_t at,
         Py_ssize_t end) except? -1
     cdef int _images(
         self, int operation, BoundTable bound, const unsigned char *data, Py_ssize_t at,
+        Py_ssize_t end, Py_ssize_t before_present, Py_ssize_t after_present) except? -1
+    cdef Py_ssize_t _rows(
+        self, int operation, BoundTable bound, const unsigned char *data, Py_ssize_t at,
+        Py_ssize_t end, Py_ssize_t before_present, Py_ssize_t after_present) except? -1
+    cdef Py_ssize_t _set_aside(
+        self, object error, int operation, BoundTable bound, const unsigned char *data,
         Py_ssize_t end, Py_ssize_t before_present, Py_ssize_t after_present) except? -1

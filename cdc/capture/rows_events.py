@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cython
 
+from cdc.capture.dead_changes import DeadChanges, Place, RowChange
 from cdc.capture.unpublishable import Unpublishable
 from cdc.errors import DecodeError
 
 if cython.compiled:
+    from cython.cimports.cdc.capture.avro_out import Out
     from cython.cimports.cdc.capture.bound_table import BoundTable
     from cython.cimports.cdc.capture.boundaries import Boundaries
     from cython.cimports.cdc.capture.change_events import ChangeEvents
@@ -17,6 +21,7 @@ if cython.compiled:
     from cython.cimports.cdc.capture.rows import RowPlan
     from cython.cimports.cdc.capture.transaction import Transaction
 else:
+    from cdc.capture.avro_out import Out
     from cdc.capture.bound_table import BoundTable
     from cdc.capture.boundaries import Boundaries
     from cdc.capture.change_events import ChangeEvents
@@ -30,10 +35,18 @@ class RowsEvents:
     """Goes from row to row, and counts each in its transaction."""
 
     def __init__(
-        self, boundaries: Boundaries, cursor: Cursor, unpublishable: Unpublishable
+        self,
+        boundaries: Boundaries,
+        cursor: Cursor,
+        unpublishable: Unpublishable,
+        dead_changes: DeadChanges,
     ) -> None:
         self.boundaries, self.cursor = boundaries, cursor
-        self.unpublishable = unpublishable
+        self.unpublishable, self.dead_changes = unpublishable, dead_changes
+        self.fault: DecodeError | None = None
+        """What keeps all rows of the event from being published."""
+        self.row_at = self.value_at = 0
+        """Where the row begins in its event, and its record in the block."""
         self.changes, self.tables = boundaries.changes, boundaries.tables
         self.transaction = boundaries.transaction
 
@@ -79,15 +92,16 @@ class RowsEvents:
             raise self.cursor.damaged("a rows event is too short")
         if not self.transaction.has_begun:
             raise self.cursor.damaged("a rows event stands outside a transaction")
+        self.fault = None
         if bound.captured:
             self.changes.begin_event(
                 bound, self.boundaries.time_micros(), data, end, before_present, after_present
             )
             if not (plan.is_whole(data, before_present) and plan.is_whole(data, after_present)):
                 absent = plan.left_out(data, before_present) + plan.left_out(data, after_present)
-                self.unpublishable.left_out(bound.name, absent)
+                self.fault = self.unpublishable.left_out(bound.name, absent)
         if at == end:
-            raise self._empty_row(bound.name)
+            raise self.fault or self._empty_row(bound.name)
         return self._images(operation, bound, data, at, end, before_present, after_present)
 
     @cython.cfunc
@@ -102,33 +116,122 @@ class RowsEvents:
         before_present: cython.Py_ssize_t,
         after_present: cython.Py_ssize_t,
     ) -> cython.int:
-        """The rows of an event: to be published, counted as dropped, or published already."""
+        """The rows of an event; one that can't be published ends as the policy says."""
+        self.changes.row = 0
+        while at < end:
+            fault = self.fault
+            try:
+                at = self._rows(operation, bound, data, at, end, before_present, after_present)
+            except DecodeError as error:
+                if not error.kind:  # nobody can tell where the next row begins
+                    raise
+                at, fault = self.row_at, error
+            if at < end:
+                at = self._set_aside(
+                    fault, operation, bound, data, end, before_present, after_present
+                )
+        if not bound.captured:
+            self.changes.dropped[bound.name, bound.drop_reason] += self.changes.row
+        return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def _rows(
+        self,
+        operation: cython.int,
+        bound: BoundTable,
+        data: cython.p_const_uchar,
+        at: cython.Py_ssize_t,
+        end: cython.Py_ssize_t,
+        before_present: cython.Py_ssize_t,
+        after_present: cython.Py_ssize_t,
+    ) -> cython.Py_ssize_t:
+        """Rows up to `end`: to be published, counted as dropped, or published already.
+
+        Returns before that at a row of an event that is at fault."""
         changes: ChangeEvents = self.changes
         transaction: Transaction = self.transaction
         plan: RowPlan = bound.plan
-        row: cython.longlong = 0
-        before: cython.Py_ssize_t
         while at < end:
-            before = at
+            self.row_at, self.value_at = at, changes.block.data.n
             transaction.ordinal += 1
             changes.is_muted = transaction.ordinal <= transaction.skip_until
-            changes.row = row
             if not bound.captured or (changes.is_muted and not changes.metadata.is_wanted):
                 at = plan.skip(data, at, end, data, before_present)
                 if operation == 1:
                     at = plan.skip(data, at, end, data, after_present)
+            elif self.fault is not None:
+                return at
             elif operation == 0:
                 at = changes.insert(at)
             elif operation == 2:
                 at = changes.delete(at)
             else:
                 at = changes.update(at)
-            if at == before:
+            if at == self.row_at:
                 raise self._empty_row(bound.name)
-            row += 1
-        if not bound.captured:
-            changes.dropped[bound.name, bound.drop_reason] += row
-        return 0
+            changes.row += 1
+        return at
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def _set_aside(
+        self,
+        error: Any,
+        operation: cython.int,
+        bound: BoundTable,
+        data: cython.p_const_uchar,
+        end: cython.Py_ssize_t,
+        before_present: cython.Py_ssize_t,
+        after_present: cython.Py_ssize_t,
+    ) -> cython.Py_ssize_t:
+        """The row begun last can't be published; where it ends, once that is settled."""
+        changes: ChangeEvents = self.changes
+        plan: RowPlan = bound.plan
+        width: cython.Py_ssize_t = (plan.count + 7) >> 3
+        at: cython.Py_ssize_t = self.row_at
+        images = []
+        # Records are noted once they are whole: bytes are all that is to be taken back.
+        changes.block.data.n = self.value_at
+        if operation != 0:
+            at = plan.skip(data, at, end, data, before_present)
+            present = _octets(data, before_present, before_present + width)
+            images.append(("before", present, _octets(data, self.row_at, at)))
+        if operation != 2:
+            begin: cython.Py_ssize_t = at
+            at = plan.skip(data, at, end, data, after_present)
+            present = _octets(data, after_present, after_present + width)
+            images.append(("after", present, _octets(data, begin, at)))
+        if at == self.row_at:
+            raise self._empty_row(bound.name)
+        if not changes.is_muted:
+            self.dead_changes.row(bound, self._change("cud"[operation], images), error)
+        changes.row += 1
+        return at
+
+    def _change(self, operation: str, images: list[tuple[str, bytes, bytes]]) -> RowChange:
+        """All that is known of the row begun last."""
+        changes: ChangeEvents = self.changes
+        transaction: Transaction = self.transaction
+        place = Place(
+            transaction.text(),
+            self.cursor.file,
+            self.cursor.event_position,
+            transaction.ordinal,
+            changes.row,
+        )
+        return RowChange(
+            place,
+            operation,
+            images,
+            flavor=self.tables.flavor,
+            has_gtid=transaction.gtid.n > 1,
+            server_id=self.cursor.server_id,
+            thread=transaction.thread,
+            time_micros=self.boundaries.time_micros(),
+            epoch=changes.epoch,
+            sequence=changes.sequence,
+        )
 
     def _empty_row(self, name: str) -> DecodeError:
         """The error for a row image of no bytes, of which nobody can tell how many there are."""
@@ -137,3 +240,12 @@ class RowsEvents:
             hint="a session wrote it with binlog_row_image other than FULL; set it to FULL"
             " everywhere, then begin after this place",
         )
+
+
+@cython.cfunc
+def _octets(data: cython.p_const_uchar, at: cython.Py_ssize_t, end: cython.Py_ssize_t) -> bytes:
+    """Those from `at` to `end` as an object of their own."""
+    out: Out = Out(64)
+    out.reserve(end - at)
+    out.copy(data, at, end - at)
+    return out.value()

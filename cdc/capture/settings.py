@@ -19,6 +19,7 @@ from cdc.capture.column_rules import (
     parse_patterns,
 )
 from cdc.capture.left_out import why_left_out
+from cdc.dead_letters import INVALID_TEXT, SUBSTITUTION
 
 Fault = tuple[str, str]
 """Option, and what is wrong with it."""
@@ -62,6 +63,12 @@ class ChangeEventSettings:
     topic_transaction: str = "transaction"
     topic_heartbeat_prefix: str = "__debezium-heartbeat"
     topic_heartbeat_name: str = ""
+
+    @property
+    def dead_letter_kinds(self) -> frozenset[str]:
+        """Kinds of fault whose rows these settings make dead letters of."""
+        chosen = {INVALID_TEXT: self.invalid_text, SUBSTITUTION: self.on_substitution}
+        return frozenset(kind for kind, choice in chosen.items() if choice == "dead_letter")
 
 
 _OPERATIONS = {"c", "u", "d", "t"}
@@ -131,7 +138,7 @@ _TIME_MODES = _one_of(
 _ON_SUBSTITUTION = _one_of(
     "count",
     "fail",
-    refused={"dead_letter": "dead_letter needs dead letters, which cdc has not yet"},
+    "dead_letter",
 )
 
 _OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
@@ -150,7 +157,7 @@ _OPTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "replace.null.with.default": ("replace_null_with_default", _boolean),
     "unavailable.value.placeholder": ("unavailable_value_placeholder", str),
     "on_substitution": ("on_substitution", _ON_SUBSTITUTION),
-    "invalid_text": ("invalid_text", _one_of("fail", "replace")),
+    "invalid_text": ("invalid_text", _one_of("fail", "replace", "dead_letter")),
     "tombstones.on.delete": ("tombstones_on_delete", _boolean),
     "skipped.operations": ("skipped_operations", _operations),
     "skip.messages.without.change": ("skip_messages_without_change", _boolean),

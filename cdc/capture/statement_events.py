@@ -146,7 +146,9 @@ class StatementEvents:
         if not any(map(self._may_capture, named)):
             self.changes.dropped[database, "statement outside the captured databases"] += 1
         else:
-            self.unpublishable.rows_as_text(text, database, self.cursor.place())
+            self.unpublishable.rows_as_text(
+                text, database, self.cursor.place(), self.transaction.text()
+            )
         self.boundaries.commit_if_alone()
 
     def _may_capture(self, database: str) -> bool:

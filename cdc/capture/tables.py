@@ -166,6 +166,7 @@ class Tables:
         is_captured = self.binder.captures(*table_of(body))
         shape = parse_table_map(body, self.flavor, sizes_only=not is_captured)
         bound: BoundTable = self.binder.bind(shape, self.flavor, self._where())
+        bound.table_map = body
         bound.json_columns = tuple(
             i for i, column in enumerate(shape.columns) if column.type == shapes.JSON
         )

@@ -9,6 +9,8 @@ from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from cdc.capture import binlog
+from cdc.capture.dead_changes import DeadChanges, Place
+from cdc.dead_letters import LEFT_OUT_COLUMNS, STATEMENT_ROWS
 from cdc.errors import DecodeError
 from cdc.findings import listed
 
@@ -27,8 +29,14 @@ class AbsentColumn(Protocol):
 class Unpublishable:
     """Decides by what the configuration accepts."""
 
-    def __init__(self, accept: Collection[str], dropped: Counter[tuple[str, str]]) -> None:
+    def __init__(
+        self,
+        accept: Collection[str],
+        dropped: Counter[tuple[str, str]],
+        dead_changes: DeadChanges,
+    ) -> None:
         self._accept, self._dropped = frozenset(accept), dropped
+        self._dead_changes = dead_changes
 
     def _stop_or_count(self, name: str, table: str, message: str, hint: str) -> None:
         if name not in self._accept:
@@ -37,12 +45,13 @@ class Unpublishable:
             )
         self._dropped[table, f"{name} is in source.accept"] += 1
 
-    def left_out(self, table: str, columns: Sequence[AbsentColumn]) -> None:
-        """Row images of a session with a `binlog_row_image` other than FULL."""
+    def left_out(self, table: str, columns: Sequence[AbsentColumn]) -> DecodeError | None:
+        """Row images of a session with a `binlog_row_image` other than FULL: what is wrong with
+        them, if anything is."""
         is_accepted = "row_image_not_full" in self._accept
         lost = [one for one in columns if one.absent is None or not is_accepted]
         if not lost:
-            return
+            return None
         names = list(dict.fromkeys(one.name for one in lost))
         hint = (
             "a session wrote it with binlog_row_image other than FULL; set it to FULL everywhere,"
@@ -51,18 +60,28 @@ class Unpublishable:
         if all(one.absent is not None for one in lost):
             hint += "; to go on with placeholders for them: source.accept: [row_image_not_full]"
         word = "column" if len(names) == 1 else "columns"
-        raise DecodeError(f"a row of {table} comes without its {word} {listed(names)}", hint=hint)
+        return DecodeError(
+            f"a row of {table} comes without its {word} {listed(names)}",
+            hint=hint,
+            kind=LEFT_OUT_COLUMNS,
+        )
 
-    def rows_as_text(self, text: str, database: str, place: str) -> None:
+    def rows_as_text(self, text: str, database: str, place: str, transaction: str) -> None:
         """A session with a `binlog_format` other than ROW changed rows."""
-        self._stop_or_count(
-            "statement_rows",
-            database,
+        name = STATEMENT_ROWS
+        if name in self._accept:
+            self._dropped[database, f"{name} is in source.accept"] += 1
+            return
+        file, _, pos = place.rpartition(":")
+        error = DecodeError(
             f"a session wrote {(text.split(None, 1) or [''])[0].upper()} as a statement, not"
             f" as rows, at {place} in database {database}",
-            "SET PERSIST binlog_format=ROW and forbid sessions to change it; the rows of this"
-            " statement are not in the binlog: begin after this place and compare the tables",
+            hint="SET PERSIST binlog_format=ROW and forbid sessions to change it; the rows of this"
+            " statement are not in the binlog: begin after this place and compare the tables; to go"
+            f" on without these changes: source.accept: [{name}]",
+            kind=name,
         )
+        self._dead_changes.statement(text, database, Place(transaction, file, int(pos)), error)
 
     def truncate_of_any(self, text: str, place: str) -> None:
         """TRUNCATE of a table whose name can't be read."""

@@ -15,6 +15,7 @@ import cython
 
 from cdc.capture.avro_out import avro_string
 from cdc.capture.variable import replaced_text, variable_value
+from cdc.dead_letters import UNREADABLE_VALUE
 from cdc.errors import DecodeError
 
 if cython.compiled:
@@ -195,6 +196,7 @@ def _not_of_before_5_6(column: ColumnPlan, number: int) -> DecodeError:
         " 5.6 doesn't know",
         hint="has it fractional seconds in MariaDB's format of before 10.1? set"
         " mysql56_temporal_format=ON and ALTER TABLE … FORCE, then begin after that",
+        kind=UNREADABLE_VALUE,
     )
 
 
@@ -225,6 +227,7 @@ def _enum(column: ColumnPlan, index: cython.longlong, out: Out) -> cython.int:
             f"column {column.name} of {column.owner} holds ENUM index {index},"
             f" {len(labels) - 1} labels are known",
             hint="set binlog_row_metadata=FULL, which sends the labels",
+            kind=UNREADABLE_VALUE,
         )
     out.write(labels[index])
     return 0
@@ -239,6 +242,7 @@ def _set(column: ColumnPlan, bits: int, out: Out) -> None:
                 f"column {column.name} of {column.owner} holds SET bits {bits:#x},"
                 f" {len(column.table)} labels are known",
                 hint="set binlog_row_metadata=FULL, which sends the labels",
+                kind=UNREADABLE_VALUE,
             )
         chosen = [label for i, label in enumerate(column.table) if bits >> i & 1]
         known = avro_string(",".join(chosen))
@@ -270,7 +274,9 @@ def _variable(column: ColumnPlan, data: bytes, out: Out) -> None:
         return
     except DecodeError as error:
         raise DecodeError(
-            f"column {column.name} of {column.owner}: {error.message}", hint=error.hint
+            f"column {column.name} of {column.owner}: {error.message}",
+            hint=error.hint,
+            kind=UNREADABLE_VALUE,
         ) from error
     if encoded is not None:
         out.write(encoded)
@@ -281,6 +287,7 @@ def _variable(column: ColumnPlan, data: bytes, out: Out) -> None:
             f"column {column.name} of {column.owner} is NOT NULL, but holds no value ({len(data)}"
             " bytes)",
             hint="correct the row at the source, or leave the column out",
+            kind=UNREADABLE_VALUE,
         )
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
+from cdc.config.dead_letters import DeadLettersSection
 from cdc.config.log import EmbeddedLog, EmbeddedRegistry, Log, Registry
 from cdc.config.section import PROJECT, ConfigPath, Section
 from cdc.config.source import ServerSource, Source, derived_server_id
@@ -62,6 +63,8 @@ class ConnectorConfig(Section):
     topics: TopicsSection = TopicsSection()
     change_events: dict[str, Any] = Field(default_factory=dict)
     """Settings of the change events' form, checked by capture."""
+    dead_letters: DeadLettersSection = DeadLettersSection()
+    """What becomes of changes that can't be published or translated."""
     streams: tuple[StreamSettings, ...] = ()
     views: tuple[ViewSettings, ...] = ()
     schemas: Annotated[ConfigPath, Field(validate_default=True)] = Path(f"{PROJECT}/schemas")

@@ -25,6 +25,7 @@ from cdc.codec.keys import key_schema_id
 from cdc.config import ConnectorConfig
 from cdc.config.source import FileSource
 from cdc.config.source import ServerSource as ServerSection
+from cdc.dead_letters import DeadLetters
 from cdc.errors import ConfigError
 from cdc.log.sink import CheckpointSink
 from cdc.metering import Meter
@@ -32,6 +33,7 @@ from cdc.observe import StageMetrics
 from cdc.overlap import EitherEvent, Overlapped
 from cdc.ports import Log, LogWriter, Registry
 from cdc.supervisor import Pipeline, Signs
+from cdc.wiring.dead_letters import open_dead_letters
 from cdc.wiring.ends import create_own_topics, create_topics, reached_log, reached_registry
 from cdc.wiring.held import Held, Opened, Opener
 from cdc.wiring.standby import Duty, Endings, LockedSink, LockedSource
@@ -134,6 +136,7 @@ def _decoder(
     registry: Registry,
     catalogue: LiveCatalogue | None,
     given: Descriptions,
+    dead_letters: DeadLetters,
 ) -> Any:
     """What makes change events of what the reader gives."""
     assert config.source is not None
@@ -149,11 +152,16 @@ def _decoder(
         last_schema=lambda topic: next(reversed(registry.versions(f"{topic}-value")), None),
     )
     if is_reference_reader(config):
+        if dead_letters.policy.dead_letter or dead_letters.policy.skip:
+            raise ConfigError(
+                "source.reader: reference makes no dead letters, and stops at every fault",
+                hint="leave out dead_letters, or set source.reader: cdc",
+            )
         from cdc.reference.step import ReferenceStep
         from cdc.reference.tables import Tables
 
         return ReferenceStep(Tables(binder, settings), settings)
-    return Decoder(binder, settings, accept=config.source.accept)
+    return Decoder(binder, settings, accept=config.source.accept, dead_letters=dead_letters)
 
 
 def capture_opener(duty: Duty | None) -> Opener:
@@ -207,7 +215,9 @@ def _open_capture(
         source = _reader(config)(server, stop=ended, idle=idle, on_seen=metrics.seen)
     opened(source)
     announce = announcer(config, log, registry)
-    decoder = _decoder(config, settings, announce, log, registry, catalogue, given)
+    further = settings.dead_letter_kinds
+    dead_letters = open_dead_letters(config, log, "capture", config.dead_letters.policy(further))
+    decoder = _decoder(config, settings, announce, log, registry, catalogue, given, dead_letters)
     sink: Any = CheckpointSink(writer, Checkpoint.to_bytes, Checkpoint.from_bytes)
     if lock is not None:
         sink = LockedSink(sink, lock, endings, stop)
@@ -220,6 +230,7 @@ def _open_capture(
         checkpoint_text=_checkpoint_text,
         dropped=lambda: decoder.dropped,
         written=signs.alive,
+        dead_letters=dead_letters.made.total,
         **({} if is_reference else _looks(decoder)),
     )
     if not is_reference:

@@ -62,7 +62,7 @@ def test_values_are_taken_as_yaml_and_command_line_give_them(
         ("bigint.unsigned.handling.mode", "double", "long, precise"),
         ("time.precision.mode", "adaptive", "Debezium refuses it for MySQL too"),
         ("time.precision.mode", "structured", "not yet settled"),
-        ("on_substitution", "dead_letter", "needs dead letters"),
+        ("on_substitution", "skip", "count, fail, dead_letter"),
         ("tombstones.on.delete", "maybe", "true or false"),
         ("heartbeat.interval.ms", "-1", "milliseconds"),
         ("topic.transaction", "a b", "letters, digits"),

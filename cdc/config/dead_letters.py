@@ -1,0 +1,49 @@
+"""The section `dead_letters:`: what becomes of changes that can't go on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from cdc.config.section import Section
+from cdc.dead_letters import Policy, SkipRule
+from cdc.patterns import TablePatterns, check_table_pattern
+
+Choice = Literal["fail", "dead_letter"]
+Kind = Literal[
+    "invalid_text",
+    "substitution",
+    "unreadable_value",
+    "left_out_columns",
+    "statement_rows",
+]
+TablePattern = Annotated[str, AfterValidator(check_table_pattern)]
+
+
+class SkipSection(Section):
+    """Changes that are dropped, and counted under the rule's name."""
+
+    rule: Annotated[str, Field(min_length=1, max_length=100)]
+    kind: Kind
+    tables: Annotated[tuple[TablePattern, ...], Field(min_length=1)]
+
+
+class DeadLettersSection(Section):
+    """By kind of fault; `change_events` has those of invalid text and of substitutions."""
+
+    unreadable_value: Choice = "fail"
+    left_out_columns: Choice = "fail"
+    statement_rows: Choice = "fail"
+    skip: tuple[SkipSection, ...] = ()
+    later_records: Literal["pass"] = "pass"
+    """Those of a key that has a dead letter go out; the order of that key is given up."""
+    count_max: Annotated[int, Field(ge=1, le=100_000)] = 100
+    """Dead letters of a stage that are kept at a time; one more stops it."""
+
+    def policy(self, further: Iterable[str] = ()) -> Policy:
+        """As the stages take it; `further` are kinds that other sections make dead letters of."""
+        chosen = {name for name, value in self if value == "dead_letter"}
+        rules = (SkipRule(one.rule, one.kind, TablePatterns(one.tables)) for one in self.skip)
+        return Policy(frozenset(chosen).union(further), tuple(rules), self.count_max)

@@ -1,0 +1,184 @@
+"""Rows that can't be published, on real servers: kept apart once, whatever stops in between."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cdc.dead_letters import DeadLetter
+from cdc.wiring.dead_letters import read_dead_letters
+from cdc.wiring.ends import open_log
+from tests.connectors import Section, kafka_log, wait_until
+from tests.services_plugin import FreshDatabase
+from tests.shop import Shop, new_shop
+
+SECRET = "s3cret-of-the-customer"
+OPTIONS: Section = {
+    "on_substitution": "dead_letter",
+    "column.exclude.list": r".*\.orders\.customer",
+    "column.mask.with.3.chars": r".*\.orders\.note",
+}
+KEPT: Section = {"left_out_columns": "dead_letter", "statement_rows": "dead_letter"}
+
+
+@pytest.fixture(params=["embedded", "kafka"])
+def sections(request: pytest.FixtureRequest) -> Section:
+    """The log and the registry."""
+    if request.param == "embedded":
+        return {}
+    address = request.getfixturevalue("kafka_address")
+    registry = request.getfixturevalue("registry_url")
+    return {"log": kafka_log(address), "registry": {"url": registry}}
+
+
+def shop_of(tmp_path: Path, database: FreshDatabase, sections: Section, **more: Any) -> Shop:
+    dead: Section = {**KEPT, **more}
+    return new_shop(
+        tmp_path,
+        database,
+        change_events=OPTIONS,
+        dead_letters=dead,
+        streams=[],
+        views=[],
+        **sections,
+    )
+
+
+def letters_of(made: Shop) -> list[DeadLetter]:
+    config = made.project.load(made.file)
+    with closing(open_log(config)) as log:
+        return list(read_dead_letters(config, log).values())
+
+
+def orders(made: Shop) -> list[int]:
+    """The orders whose change events are there."""
+    changes = [one["value"] for one in made.changes() if one["value"] is not None]
+    return [(one["after"] or one["before"])["id"] for one in changes]
+
+
+def insert(*numbers: int, poison: tuple[int, ...] = ()) -> str:
+    """One statement; a zero date is what Avro can't hold."""
+    rows = (
+        f"({i}, '{SECRET}', {i}, null, '{0 if i in poison else 2026:04}-0{0 if i in poison else 1}-"
+        f"0{0 if i in poison else 1}', null, 0, '{SECRET}')"
+        for i in numbers
+    )
+    return f"insert into orders values {', '.join(rows)}"
+
+
+def write(database: FreshDatabase, *statements: str) -> None:
+    with (
+        database.connect(init_command="set sql_mode = ''") as connection,
+        connection.cursor() as cursor,
+    ):
+        for statement in statements:
+            cursor.execute(statement)
+        connection.commit()
+
+
+def test_poison_rows_are_kept_apart_once_through_restarts(
+    tmp_path: Path, mysql_database: FreshDatabase, sections: Section
+) -> None:
+    made = shop_of(tmp_path, mysql_database, sections)
+    run = ("run", made.file, "--stage", "capture")
+    with made.project.started(*run) as child:
+        child.wait_running()
+        write(mysql_database, insert(1, 2, 3, poison=(2,)))
+        wait_until(lambda: orders(made) == [1, 3], lambda: f"{orders(made)} {child.said}")
+        child.wait_said("dead letter ")
+        child.kill()
+    write(mysql_database, insert(4, 5, 6, 7, poison=(5, 6)))
+    with made.project.started(*run) as child:
+        wait_until(lambda: orders(made) == [1, 3, 4, 7], lambda: f"{orders(made)} {child.said}")
+        child.wait_said("dead letters are kept")
+        status = made.project.run("status", made.file).stdout
+        assert "dead=2" in status
+        child.kill()
+    with made.project.started(*run) as child:
+        write(mysql_database, insert(8))
+        wait_until(lambda: orders(made)[4:] == [8], lambda: f"{orders(made)} {child.said}")
+        assert child.stop() == 0
+    letters = letters_of(made)
+    assert [one.coordinates["ordinal"] for one in letters] == [2, 2, 3]
+    assert {one.kind for one in letters} == {"substitution"}
+    assert all("column placed_at of" in one.reason for one in letters)
+    assert len({one.id for one in letters}) == 3
+    assert len(made_records(made)) == 3  # nothing was written twice
+
+
+def made_records(made: Shop) -> list[Any]:
+    """All that was ever written to the topic."""
+    config = made.project.load(made.file)
+    with closing(open_log(config)) as log:
+        return list(log.follow(f"{made.name}.dead_letters", {}, wait_seconds=0))
+
+
+def test_hidden_columns_are_in_no_byte_of_a_dead_letter(
+    tmp_path: Path, mysql_database: FreshDatabase, sections: Section
+) -> None:
+    made = shop_of(tmp_path, mysql_database, sections)
+    with made.project.started("run", made.file, "--stage", "capture") as child:
+        child.wait_running()
+        write(
+            mysql_database,
+            insert(1, 2, poison=(1,)),
+            f"update orders set total = 9, placed_at = 0, customer = '{SECRET}' where id = 2",
+            "set binlog_row_image = 'MINIMAL'",
+            f"update orders set total = 8, note = concat(note, '{SECRET}') where id = 1",
+            "set binlog_row_image = 'FULL'",
+            insert(3),
+        )
+        wait_until(lambda: orders(made) == [2, 3], lambda: f"{orders(made)} {child.said}")
+        assert child.stop() == 0
+        assert SECRET not in child.said
+    letters = letters_of(made)
+    kinds = [one.kind for one in letters]
+    assert kinds == ["substitution", "substitution", "left_out_columns"]
+    for letter in letters:
+        assert letter.raw
+        assert all(SECRET.encode() not in part for part in letter.raw.values())
+    values = [message.value for message in made_records(made)]
+    assert len(values) == 3
+    assert not [one for one in values if SECRET.encode() in one]
+
+
+def test_at_the_limit_it_stops_and_loses_nothing(
+    tmp_path: Path, mysql_database: FreshDatabase, sections: Section
+) -> None:
+    made = shop_of(tmp_path, mysql_database, sections, count_max=2)
+    run = ("run", made.file, "--stage", "capture")
+    with made.project.started(*run) as child:
+        child.wait_running()
+        write(mysql_database, insert(1, 2, poison=(1, 2)))
+        wait_until(lambda: len(letters_of(made)) == 2, lambda: child.said)
+        write(mysql_database, insert(3, 4, 5, poison=(4,)))
+        assert child.wait() == 1
+        assert "dead_letters.count_max" in child.said
+    with made.project.started(*run) as child:
+        assert child.wait() == 1
+        assert "2 dead letters are kept" in child.said
+    assert len(letters_of(made)) == 2
+    config = made.file.read_text().replace('"count_max": 2', '"count_max": 3')
+    made.file.write_text(config)
+    with made.project.started(*run) as child:
+        wait_until(lambda: orders(made) == [3, 5], lambda: f"{orders(made)} {child.said}")
+        assert child.stop() == 0
+    assert len(letters_of(made)) == 3
+
+
+def test_a_statement_that_should_have_been_rows_is_kept_by_its_place(
+    tmp_path: Path, mysql_database: FreshDatabase, sections: Section
+) -> None:
+    made = shop_of(tmp_path, mysql_database, sections)
+    with made.project.started("run", made.file, "--stage", "capture") as child:
+        child.wait_running()
+        write(mysql_database, "set binlog_format = 'STATEMENT'", insert(1))
+        write(mysql_database, insert(2))
+        wait_until(lambda: orders(made) == [2], lambda: f"{orders(made)} {child.said}")
+        assert child.stop() == 0
+    (letter,) = letters_of(made)
+    assert (letter.kind, letter.raw, letter.length > 50) == ("statement_rows", {}, True)
+    assert SECRET.encode() not in letter.to_bytes()
