@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cdc.config import ConnectorConfig
+from cdc.services import DatabaseServer
 from cdc.views.settings import ViewSettings
 from tests.connectors import Child, Project, Section, kafka_log, source_section, wait_until
 from tests.faults.checker import Delivery, check
@@ -93,6 +95,14 @@ class Rig:
         """The number of the ledger's last entry."""
         ((number,),) = self.database.execute("select coalesce(max(seq), 0) from ledger")
         return int(number)
+
+    def move_to(self, server: DatabaseServer) -> None:
+        """Another server holds the same database: the workload and the connector go on there."""
+        self.workload.database = FreshDatabase(server, self.database.name)
+        config = json.loads(self.file.read_text())
+        config["source"]["port"] = server.address.port
+        self.project.write(config, self.file.stem)
+        self.config = self.project.load(self.file)
 
     def drain(self) -> None:
         """Run the connector until the workload's marker has passed, then end it in order."""

@@ -97,6 +97,7 @@ class Workload:
             cursor.execute("insert into begun values (%s, %s, %s)", place)
 
     def __enter__(self) -> Workload:
+        self._stop.clear()
         self._threads = [
             threading.Thread(target=self._run, args=(writer,)) for writer in range(self.writers)
         ]
@@ -110,12 +111,16 @@ class Workload:
 
     def end(self) -> None:
         """Before the block's end, if need be."""
+        self.rest()
+        with self.database.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(NOTE, (MARKER, "", "", 0, "m", ""))
+
+    def rest(self) -> None:
+        """The writers end, without a marker: others go on, perhaps at another server."""
         self._stop.set()
         for thread in self._threads:
             thread.join()
         assert not self._failures, self._failures
-        with self.database.connect() as connection, connection.cursor() as cursor:
-            cursor.execute(NOTE, (MARKER, "", "", 0, "m", ""))
 
     def write(self, count: int) -> None:
         """So many transactions, here and now; not within the block."""

@@ -20,15 +20,15 @@ from cdc.capture.server import ServerSource
 from cdc.capture.source_settings import StartAt
 from cdc.errors import PositionLost, SourceError
 from cdc.running import running
-from cdc.services import MariaDBServer, MySQLServer, mariadb, mysql
+from cdc.services import MySQLServer, mariadb, mysql
 from tests import binlogs
 from tests.connectors import wait_until
 from tests.forms_plugin import compiled, plain
+from tests.pairs import OWN_ORDER, Pair, Server, execute, executed, paired_mariadb, paired_mysql
 from tests.reading import SECONDS_MAX, settings_for
 from tests.services_plugin import FreshDatabase, fresh_database, held
 from tests.shop import new_shop
 
-Server = MySQLServer | MariaDBServer
 LARGE_ROWS = 3000
 UNPROVEN = "going on by what the server says, without proof"
 
@@ -96,91 +96,21 @@ def updated(number: int) -> Callable[[Followed], bool]:
     return lambda found: found.has(("u", number))
 
 
-def execute(server: Server, *statements: str) -> list[tuple[Any, ...]]:
-    """Runs the statements in one connection; the rows of the last one."""
-    with server.connect() as connection, connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
-        return list(cursor.fetchall())
-
-
 def insert(database: FreshDatabase, *numbers: int) -> None:
     """One transaction for each number."""
     database.execute(*(f"insert into t values ({number}, 'x')" for number in numbers))
 
 
-def executed(server: Server) -> str:
-    name = "gtid_executed" if server.flavor == "mysql" else "gtid_binlog_pos"
-    ((text,),) = execute(server, f"select @@global.{name}")
-    return str(text).replace("\n", "")
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A source, and a replica that follows it by GTID and writes a binlog of its own."""
-
-    source: Server
-    replica: Server
-
-    def wait_replicated(self) -> None:
-        """Until the replica has all that the source has."""
-        is_mysql = self.source.flavor == "mysql"
-        function = "wait_for_executed_gtid_set" if is_mysql else "master_gtid_wait"
-        query = f"select {function}('{executed(self.source)}', {SECONDS_MAX})"
-        assert execute(self.replica, query) == [(0,)], execute(self.replica, "show replica status")
-
-    def write_at_replica(self, *statements: str) -> None:
-        """Transactions of its own, as a promoted one makes them."""
-        # MariaDB's would have the numbers of its source's next ones.
-        own = [] if self.source.flavor == "mysql" else ["set session gtid_domain_id = 9"]
-        execute(self.replica, *own, *statements)
-
-
-REPLICATE = {
-    "mysql": "change replication source to source_host = '127.0.0.1', source_port = {port},"
-    " source_user = 'root', source_auto_position = 1, get_source_public_key = 1,"
-    " source_connect_retry = 1",
-    "mariadb": "change master to master_host = '127.0.0.1', master_port = {port},"
-    " master_user = 'root', master_use_gtid = slave_pos, master_connect_retry = 1",
-}
-MYSQL_REPLICA = (
-    "--server-id=7",
-    # It cuts the rows of a transaction into other events than its source does.
-    "--binlog-row-event-max-size=1024",
-    # It may commit in another order.
-    "--replica-preserve-commit-order=OFF",
-    "--replica-parallel-workers=4",
-)
-MARIADB_REPLICA = ("--server-id=7", "--log-slave-updates=ON")
-
-
 @pytest.fixture(scope="module")
 def mysql_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    def start(folder: Path) -> MySQLServer:
-        return mysql.start(folder, flags=MYSQL_REPLICA)
-
-    with (
-        held(tmp_path_factory.mktemp("source") / "mysql", mysql.start) as source,
-        held(tmp_path_factory.mktemp("replica") / "mysql", start) as replica,
-    ):
-        yield paired(source, replica)
+    with paired_mysql(tmp_path_factory.mktemp("pair"), OWN_ORDER) as pair:
+        yield pair
 
 
 @pytest.fixture(scope="module")
 def mariadb_pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
-    def start(folder: Path) -> MariaDBServer:
-        return mariadb.start(folder, flags=MARIADB_REPLICA)
-
-    with (
-        held(tmp_path_factory.mktemp("source") / "mariadb", mariadb.start) as source,
-        held(tmp_path_factory.mktemp("replica") / "mariadb", start) as replica,
-    ):
-        yield paired(source, replica)
-
-
-def paired(source: Server, replica: Server) -> Pair:
-    execute(replica, REPLICATE[source.flavor].format(port=source.address.port), "start replica")
-    return Pair(source, replica)
+    with paired_mariadb(tmp_path_factory.mktemp("pair")) as pair:
+        yield pair
 
 
 @pytest.fixture(params=["mysql", "mariadb"])
@@ -286,6 +216,32 @@ def test_a_transaction_that_comes_late_at_a_replica_is_delivered(mysql_pair: Pai
             elsewhere = follow(source, database, updated(1), without_own)
             late = follow(replica, database, updated(1), first.kept, begun=blocker.rollback)
             assert elsewhere.rows == late.rows == [("u", 1)]
+
+
+def test_a_gap_at_the_replica_is_waited_for_and_named(mysql_pair: Pair) -> None:
+    """It has the transactions behind the gap already; what it lacks was captured elsewhere."""
+    source, replica = mysql_pair.source, mysql_pair.replica
+    with fresh_database(source) as database:
+        database.execute("create table t (id int primary key, v varchar(40))")
+        insert(database, 1)
+        mysql_pair.wait_replicated()
+        start = here(source)
+        with replica.connect(autocommit=False) as blocker, blocker.cursor() as cursor:
+            cursor.execute(f"select * from {database.name}.t where id = 1 for update")
+            database.execute("update t set v = 'late' where id = 1")
+            insert(database, 2, 3)
+            ahead = follow(source, database, inserted(2, 3), start=start).kept
+            has_rest = f"select count(*) = 2 from {database.name}.t where id > 1"
+            wait_until(lambda: execute(replica, has_rest) == [(1,)], "the replica stands still")
+            missing = MysqlGtidSet.parse(ahead.gtid_set).subtract(
+                MysqlGtidSet.parse(executed(replica))
+            )
+            assert missing.count() == 1
+            with pytest.raises(SourceError, match=f"checkpoint has: {missing} "):
+                follow(replica, database, inserted(4), ahead)
+            blocker.rollback()
+        insert(database, 4)
+        assert follow(replica, database, inserted(4), ahead).rows == [("c", 4)]
 
 
 def test_another_server_is_refused_where_files_are_the_coordinates(
@@ -436,20 +392,29 @@ def test_a_restart_and_a_purge_are_no_other_past(alone: Alone, own_database: Fre
 # Quiet tables
 
 
+@pytest.mark.parametrize("kind", ["mysql", "mariadb"])
 def test_the_checkpoint_moves_though_no_captured_table_does(
-    tmp_path: Path, mysql_database: FreshDatabase
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
 ) -> None:
-    made = new_shop(tmp_path, mysql_database)
+    """By transactions that are filtered, and by files that the server begins."""
+    made = new_shop(tmp_path, request.getfixturevalue(f"{kind}_database"))
     config = made.project.load(made.file)
-    server = mysql_database.server
+    server = made.database.server
+    log_status = "show binary log status" if kind == "mysql" else "show master status"
     with (
         fresh_database(server) as other,
         running(config, ("capture",), made.project.environment) as run,
     ):
-        other.execute("create table t (id int primary key, v varchar(40))", "flush binary logs")
-        insert(other, 1)
-        (place,) = execute(server, "show binary log status")  # type: ignore[arg-type]
-        wanted = f"at {place[0]}:{place[1]}"
         status = run.metrics.stage("capture").status
-        wait_until(lambda: status().checkpoint.endswith(wanted), lambda: status().checkpoint)
+
+        def wait_moved() -> None:
+            (place,) = execute(server, log_status)  # type: ignore[arg-type]
+            wanted = f"at {place[0]}:{place[1]}"
+            wait_until(lambda: status().checkpoint.endswith(wanted), lambda: status().checkpoint)
+
+        other.execute("create table t (id int primary key, v varchar(40))")
+        insert(other, 1)
+        wait_moved()
+        other.execute("flush binary logs")
+        wait_moved()
         assert not made.changes()
