@@ -33,8 +33,9 @@ class Proxy:
         self._clients: set[socket.socket] = set()
         self._stalled: frozenset[Direction] = frozenset()
         self._breaker: Breaker = lambda link, direction, data: None
+        self._holds = False
         self.breaks = 0
-        """How often the breaker broke a link."""
+        """How often the breaker broke a link, or held it."""
         self._is_shut = threading.Event()
         self._is_closed = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -68,9 +69,9 @@ class Proxy:
         """After `shut`: new connections pass again."""
         self._is_shut.clear()
 
-    def break_at(self, breaker: Breaker) -> None:
-        """Reset links where the breaker says so."""
-        self._breaker = breaker
+    def break_at(self, breaker: Breaker, *, holds: bool = False) -> None:
+        """Reset links where the breaker says so; or let nothing more pass there for good."""
+        self._breaker, self._holds = breaker, holds
 
     def __enter__(self) -> Proxy:
         return self
@@ -121,6 +122,8 @@ class Proxy:
         for one in (ready, peer):
             self._peers.pop(one, None)
             with suppress(OSError):
+                if end is not None and self._holds:
+                    continue
                 if end is None:
                     one.shutdown(socket.SHUT_RDWR)
                 else:

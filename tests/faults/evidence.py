@@ -50,6 +50,8 @@ class Evidence:
     """The ends of the topics before each restart: what is behind them was written after it."""
     is_translated: bool
     """Whether there have to be official events."""
+    strangers: int
+    """Transactions of others that the source executed meanwhile, without a captured row."""
     messages: Sequence[Message] = field(repr=False)
     """Of all change topics, of the transaction topic and of the event topics, by topic, partition
     and offset."""

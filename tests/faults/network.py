@@ -46,7 +46,9 @@ def by_source_proxy(
             },
             "limits": WAITS,
         }
-        setting = replace(setting, own=own | dict(setting.own))
+        for name, section in setting.own.items():
+            own[name] = {**own.get(name, {}), **section}
+        setting = replace(setting, own=own)
         return under_load(folder, database, setting, lambda run: script(run, proxy), seed)
 
 

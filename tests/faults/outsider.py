@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from bisect import bisect_right
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 
 from cdc.codec.wire import FRAME_BYTES
 from cdc.config import ConnectorConfig
@@ -25,10 +26,12 @@ class Outsider:
     def __init__(self, config: ConnectorConfig, topic: str) -> None:
         self._config, self._topic = config, topic
         self._stop = threading.Event()
+        self._start: dict[Place, int] = {}
         self._newest: list[tuple[int, float]] = []
         """Numbers of entries that were higher than all before them, and when they came."""
 
     def __enter__(self) -> Outsider:
+        self._stop.clear()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
         return self
@@ -36,6 +39,13 @@ class Outsider:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Nothing is open in the block."""
+        self.__exit__()
+        yield
+        self.__enter__()
 
     @property
     def newest(self) -> int:
@@ -49,10 +59,9 @@ class Outsider:
         return newest[at][1] if at < len(newest) else None
 
     def _run(self) -> None:
-        start: dict[Place, int] = {}
         while not self._stop.is_set():
             try:
-                self._read(start)
+                self._read(self._start)
             except CdcError:
                 self._stop.wait(LOOK_SECONDS)
 

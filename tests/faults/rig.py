@@ -55,6 +55,8 @@ class Rig:
     config: ConnectorConfig
     restarts: list[Mapping[Place, int]] = field(default_factory=list)
     """Of capture."""
+    strangers: int = 0
+    """Transactions that others make while the load runs, without a captured row."""
 
     @property
     def database(self) -> FreshDatabase:
@@ -144,7 +146,7 @@ class Rig:
         wait_until(is_equal, lambda: f"view {view.view} differs: {child.said}")
 
     def evidence(self) -> Evidence:
-        return collect(self.config, self.database, self.restarts)
+        return collect(self.config, self.database, self.restarts, self.strangers)
 
 
 def new_rig(

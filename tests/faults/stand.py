@@ -121,6 +121,12 @@ class Stand:
         assert self.kafka.is_ours  # starts it
         return kafka_log(f"127.0.0.1:{self.kafka_proxy.port}")
 
+    def execute(self, *statements: str) -> None:
+        """Statements of the server's own user that the binlog doesn't hold."""
+        with self.mysql.connect() as connection, connection.cursor() as cursor:
+            for statement in ("set sql_log_bin = 0", *statements):
+                cursor.execute(statement)
+
     @contextmanager
     def database(self) -> Iterator[FreshDatabase]:
         """A fresh one of the MySQL."""

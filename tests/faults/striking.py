@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from statistics import median
@@ -14,17 +15,26 @@ from typing import Any
 
 import psutil
 
+from cdc.model import Message
 from tests.bench.running import taken
 from tests.connectors import Child, Section, wait_until
 from tests.faults.checker import Delivery, check
+from tests.faults.collecting import ends_of
+from tests.faults.evidence import Evidence, Place
 from tests.faults.outsider import Outsider
 from tests.faults.report import FAULTS, Report
 from tests.faults.rig import Rig, new_rig
+from tests.faults.splits import splits
+from tests.faults.tmpfs import NotHere
+from tests.faults.workload import DDL_CHANCE, SIZES
 from tests.services_plugin import FreshDatabase
 
 MOVING_SECONDS_MAX = 120.0
 """How long it may take until a new event is there after a fault has passed."""
+SETTLED_SECONDS = 0.3
+LAG_ENTRIES_MAX = 200
 MB = 1_000_000
+MEMORY_GROUPS = Path("/sys/fs/cgroup/memory")
 
 
 @dataclass
@@ -36,6 +46,10 @@ class Outcome:
     """Seconds from the end of a fault to the first event of what was written after it."""
     rss_bytes: int = 0
     """The most that a process of the connector had resident."""
+    silent_seconds: float = 0.0
+    """The longest time between two records of the ledger, by their own time stamps."""
+    splits: int = 0
+    """Kills inside a transaction, some of whose changes were committed."""
     report: Report = field(default_factory=Report)
     told: list[str] = field(default_factory=list)
     """What else was seen, in words."""
@@ -44,9 +58,11 @@ class Outcome:
         figures = self.report.as_json()
         return {
             "strikes": self.strikes,
+            **({"inside_transactions": self.splits} if self.splits else {}),
             **{name: figures[name] for name in ("records", "transactions", *FAULTS)},
             "recovery_seconds_p50": round(median(self.recoveries), 2) if self.recoveries else None,
             "recovery_seconds_max": round(max(self.recoveries), 2) if self.recoveries else None,
+            "silent_seconds_max": round(self.silent_seconds, 2),
             "rss_mb": round(self.rss_bytes / MB) if self.rss_bytes else None,
             "told": [*self.told, *self.report.told],
         }
@@ -63,8 +79,13 @@ class Setting:
     outlives: bool = False
     """Whether the load goes on when the source was away."""
     rows_max: int = 500
-    pause_seconds: float = 0.02
     writers: int = 2
+    pause_seconds: float = 0.05
+    sizes: Sequence[tuple[int, int, float]] = SIZES
+    """Rows of a transaction, from and to, and how often."""
+    ddl_chance: float = DDL_CHANCE
+    is_skewed: bool = False
+    """Whether the load's sessions tell another time, each transaction another one."""
     delivery: Delivery = "exactly_once"
 
 
@@ -76,10 +97,16 @@ class Run:
     outsider: Outsider
     dice: Random
     outcome: Outcome = field(default_factory=Outcome)
+    gone: list[Message] = field(default_factory=list)
+    """What a topic held that was deleted."""
 
     @property
     def database(self) -> FreshDatabase:
         return self.rig.database
+
+    def topic(self, table: str) -> str:
+        """The change topic of a table of the load."""
+        return f"{self.rig.config.connector}.{self.database.name}.{table}"
 
     @contextmanager
     def capturing(self, *, is_moving: bool = True) -> Iterator[Child]:
@@ -88,6 +115,7 @@ class Run:
             try:
                 if is_moving:
                     self.moved(child)
+                    self.level(child)
                 yield child
             finally:
                 with suppress(psutil.NoSuchProcess):
@@ -96,22 +124,45 @@ class Run:
                             self.outcome.rss_bytes, taken(child.process.pid).peak_rss_bytes
                         )
 
-    def moved(self, child: Child | None = None) -> float:
+    def ended(self, child: Child, *words: str) -> None:
+        """The connector has ended by itself, with an error that holds these words."""
+        assert child.wait() == 1, child.said
+        for word in words:
+            assert word in child.said, (word, child.said)
+        self.outcome.told.append(child.said.strip().splitlines()[-2])
+
+    def settled(self) -> None:
+        """Wait until the topics no longer grow."""
+        ends: Mapping[Place, int] | None = None
+        while (now := ends_of(self.rig.config, self.database.name)) != ends:
+            ends = now
+            time.sleep(SETTLED_SECONDS)
+
+    def moved(self, child: Child) -> float:
         """Seconds from now until an event is there of what is written from now on."""
         begun, number = time.monotonic(), self.rig.entries()
 
         def came() -> float | None:
-            assert child is None or child.process.poll() is None, child.said
+            assert child.process.poll() is None, child.said
             return self.outsider.came_after(number)
 
-        said = (lambda: child.said) if child else (lambda: "nobody reads")
-        first: float = wait_until(came, said, MOVING_SECONDS_MAX)
+        first: float = wait_until(came, lambda: child.said, MOVING_SECONDS_MAX)
         return max(0.0, first - begun)
 
-    def struck(self, child: Child | None = None) -> None:
+    def struck(self, child: Child) -> None:
         """A fault has passed just now: wait until it is got over."""
         self.outcome.strikes += 1
         self.outcome.recoveries.append(self.moved(child))
+        self.level(child)
+
+    def level(self, child: Child) -> None:
+        """Wait until hardly anything of what was written is still to come."""
+
+        def is_level() -> bool:
+            assert child.process.poll() is None, child.said
+            return self.rig.entries() - self.outsider.newest < LAG_ENTRIES_MAX
+
+        wait_until(is_level, lambda: child.said, MOVING_SECONDS_MAX)
 
 
 def under_load(
@@ -128,17 +179,27 @@ def under_load(
         with rig.workload:
             script(run)
         rig.drain()
-    run.outcome.report = checked(rig, setting.delivery)
+    evidence = with_gone(rig.evidence(), run.gone)
+    run.outcome.report = check(evidence, delivery=setting.delivery)
+    run.outcome.splits = splits(evidence)
+    times = sorted(one.timestamp_ms for one in evidence.messages if one.topic == rig.ledger_topic())
+    run.outcome.silent_seconds = max((b - a for a, b in pairwise(times)), default=0) / 1000
+    if not run.outcome.report.is_right:
+        evidence.save(rig.project.folder / "run.gz")
     return run.outcome
 
 
-def checked(rig: Rig, delivery: Delivery = "exactly_once") -> Report:
-    """The checker's report; a run that isn't right is kept."""
-    evidence = rig.evidence()
-    report = check(evidence, delivery=delivery)
-    if not report.is_right:
-        evidence.save(rig.project.folder / "run.gz")
-    return report
+def with_gone(evidence: Evidence, gone: Sequence[Message]) -> Evidence:
+    """As if the deleted topics had gone on behind what they held."""
+    ends: dict[Place, int] = {}
+    for one in gone:
+        place = (one.topic, one.partition)
+        ends[place] = max(ends.get(place, 0), one.offset + 1)
+    later = [
+        one._replace(offset=one.offset + ends.get((one.topic, one.partition), 0))
+        for one in evidence.messages
+    ]
+    return replace(evidence, messages=sorted([*gone, *later], key=lambda one: one[:3]))
 
 
 def prepared(folder: Path, database: FreshDatabase, setting: Setting, seed: int) -> Rig:
@@ -152,11 +213,36 @@ def prepared(folder: Path, database: FreshDatabase, setting: Setting, seed: int)
         rows_max=setting.rows_max,
         **setting.sections,
     )
-    rig.workload.outlives = setting.outlives
-    if setting.outlives:
-        rig.workload.ddl_chance = 0.0  # the load doesn't know the columns after a DDL that was cut
-    config = json.loads(rig.file.read_text())
+    load = rig.workload
+    load.writers = setting.writers
+    load.outlives, load.sizes, load.is_skewed = setting.outlives, setting.sizes, setting.is_skewed
+    # The load doesn't know the columns after a DDL that was cut.
+    load.ddl_chance = 0.0 if setting.outlives else setting.ddl_chance
     for name, section in setting.own.items():
-        config[name] = {**config.get(name, {}), **section}
-    rig.file = rig.project.write(config, "struck")
+        change(rig, name, **section)
     return rig
+
+
+def change(rig: Rig, name: str, **settings: Any) -> None:
+    """Other settings in a section of the connector's own file; outsiders go by the first one."""
+    config = json.loads(rig.file.read_text())
+    rig.file = another(rig, {name: {**config.get(name, {}), **settings}}, "struck")
+
+
+def another(rig: Rig, changes: Mapping[str, Any], name: str = "another") -> Path:
+    """A file like the connector's with other entries."""
+    return rig.project.write({**json.loads(rig.file.read_text()), **changes}, name)
+
+
+@contextmanager
+def limited(pid: int, megabytes: int) -> Iterator[None]:
+    """The process may take so much memory, with all that it has of files in it; else it is killed
+    by the kernel. Only root may set that."""
+    group = MEMORY_GROUPS / f"cdc-faults-{pid}"
+    try:
+        group.mkdir()
+        (group / "memory.limit_in_bytes").write_text(str(megabytes * MB))
+    except OSError as refused:
+        raise NotHere(f"no limit of memory can be set: {refused}") from refused
+    (group / "cgroup.procs").write_text(str(pid))
+    yield

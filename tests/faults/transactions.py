@@ -148,7 +148,8 @@ class Transactions:
         ids = set(by_id)
         for id_ in ids - executed:
             self._add("wrong_content", 6, f"the source never executed {id_}")
-        others = MADE_BEFORE + sum(one.op == STATEMENT for one in self.evidence.ledger)
+        others = MADE_BEFORE + self.evidence.strangers
+        others += sum(one.op == STATEMENT for one in self.evidence.ledger)
         missing = len(executed - ids) - others
         for _ in range(missing):
             self._add("lost", 6, f"one of {len(executed - ids)} executed transactions")

@@ -40,6 +40,7 @@ SAVEPOINT = "part"
 LOST = (OperationalError, InterfaceError, OSError)
 AWAY_SECONDS_MAX = 120.0
 LOOK_SECONDS = 0.1
+DAY = 86_400.0
 
 
 def patterns(database: FreshDatabase) -> list[str]:
@@ -68,6 +69,9 @@ class Workload:
     outlives: bool = False
     """Whether writers wait for a server that goes away, and go on with what it kept."""
     ddl_chance: float = DDL_CHANCE
+    sizes: Sequence[tuple[int, int, float]] = SIZES
+    is_skewed: bool = False
+    """Whether each transaction is of another time, up to a day away."""
     count: int = 0
     """Transactions that are committed."""
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -168,6 +172,8 @@ class Workload:
 
     def _change(self, connection: Any, cursor: Any, writer: int, name: str) -> None:
         tables, dice = self._tables[writer], self._dice[writer]
+        if self.is_skewed:
+            cursor.execute("set timestamp = %s", (time.time() + dice.uniform(-DAY, DAY),))
         if dice.random() < self.ddl_chance:
             statement = change_columns(cursor, dice, dice.choice(tables))
             digest = hashlib.md5(statement.encode()).hexdigest()
@@ -176,7 +182,7 @@ class Workload:
             return
         transaction = Transaction(cursor, dice, tables, name)
         try:
-            transaction.run(min(_size(dice), self.rows_max))
+            transaction.run(min(_size(dice, self.sizes), self.rows_max))
             if dice.random() < ROLLBACK_CHANCE:
                 connection.rollback()
                 transaction.undo()
@@ -358,6 +364,6 @@ def _first(table: int) -> list[tuple[int, str]]:
     return list(enumerate(kinds[table:] if table else kinds))
 
 
-def _size(dice: Random) -> int:
-    low, high, _ = dice.choices(SIZES, [weight for *_, weight in SIZES])[0]
+def _size(dice: Random, sizes: Sequence[tuple[int, int, float]]) -> int:
+    low, high, _ = dice.choices(sizes, [weight for *_, weight in sizes])[0]
     return dice.randint(low, high)
