@@ -113,6 +113,8 @@ class Project:
 
     folder: Path
     variables: Mapping[str, str] = field(default_factory=dict)
+    before: Sequence[str] = ()
+    """What `started` puts before the command: what it is to run in."""
     _children: int = 0
 
     @property
@@ -167,7 +169,7 @@ class Project:
         err = self.folder / f"child-{self._children}.err"
         with out.open("wb") as out_file, err.open("wb") as err_file:
             process = subprocess.Popen(
-                [*COMMAND, *map(str, arguments)],
+                [*self.before, *COMMAND, *map(str, arguments)],
                 cwd=self.folder,
                 env={**self.environment, "PYTHONUNBUFFERED": "1"},
                 stdout=out_file,

@@ -25,9 +25,9 @@ Breaker = Callable[[socket.socket, Direction, bytes], int | None]
 class Proxy:
     """Passes bytes both ways to one server, until it is told otherwise."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, at: str = "127.0.0.1") -> None:
         self._server = (host, port)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((at, 0))
         self._links: list[socket.socket] = []
         self._peers: dict[socket.socket, socket.socket] = {}
         self._clients: set[socket.socket] = set()

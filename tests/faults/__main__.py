@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
 from cdc.services.progress import show_on_stderr
 from tests.faults import brokers, hosts, network, standby
 from tests.faults.cases import Case
+from tests.faults.figures import JSON, keep, kept
 from tests.faults.page import write_page
 from tests.faults.report import FAULTS
 from tests.faults.stand import Stand
@@ -21,9 +20,9 @@ from tests.faults.tmpfs import NotHere
 
 PROJECT = Path(__file__).parent.parent.parent
 FOLDER = PROJECT / ".faults"
-JSON = PROJECT / "faults.json"
 PAGE = PROJECT / "docs" / "guarantees.md"
-CASES: list[Case] = [*network.CASES, *brokers.CASES, *hosts.CASES, *standby.CASES]
+AREAS = (network, brokers, hosts, standby)
+CASES: list[Case] = [case for area in AREAS for case in area.CASES]
 
 
 @click.command()
@@ -47,7 +46,7 @@ def main(
     with Stand(FOLDER / f"cases-{os.getpid()}") as stand:
         wrong = [one.name for one in cases if not _run(one, stand, seed, json_file)]
     if write_docs:
-        write_page(_kept(json_file), CASES, PAGE)
+        write_page(kept(json_file), PAGE)
     sys.exit(1 if wrong else 0)
 
 
@@ -64,17 +63,12 @@ def _run(case: Case, stand: Stand, seed: int, json_file: Path) -> bool:
         return True
     except Exception as failed:  # noqa: BLE001  # the other cases go on
         figures = {"failed": f"{type(failed).__name__}: {failed}"}
-    kept = {one["name"]: one for one in _kept(json_file)}
-    kept[case.name] = {"area": case.area, "name": case.name, "seed": seed, **figures}
-    json_file.write_text(json.dumps(list(kept.values()), indent=1) + "\n")
+    row = {"area": case.area, "name": case.name, "does": case.does, "seed": seed, **figures}
+    keep(json_file, row)
     told = figures.pop("told", [])
     shown = " ".join(f"{name}={one}" for name, one in figures.items())
     click.echo("\n  ".join([f"{_title(case)}: {shown}", *told]))
     return "failed" not in figures and not any(figures[fault] for fault in FAULTS)
-
-
-def _kept(json_file: Path) -> list[dict[str, Any]]:
-    return json.loads(json_file.read_text()) if json_file.exists() else []
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from cdc.services.progress import show_on_stderr
 from tests.bench.servers import ended
 from tests.connectors import Section
 from tests.faults.checker import Delivery, check
+from tests.faults.figures import JSON, keep, of_recoveries
 from tests.faults.killing import Kills
 from tests.faults.report import FAULTS, Report
 from tests.faults.rig import EMBEDDED, new_rig, over_kafka
@@ -118,6 +119,18 @@ def main() -> int:
     recoveries = [[at for one in rounds for at in one.recoveries[stage]] for stage in STAGES]
     seconds = [text for one in recoveries for text in _seconds(one)]
     _print_row(("all", "", *kills_all, records, *totals, *seconds))
+    names = f"{wanted.source}, {wanted.log}, {wanted.delivery.replace('_', ' ')}"
+    row = {
+        "area": "connector",
+        "name": f"capture and translate killed at random ({names})",
+        "does": "goes on after the last committed checkpoint when started again",
+        "seed": wanted.seed,
+        "strikes": sum(kills_all),
+        "records": records,
+        **dict(zip(FAULTS, totals, strict=True)),
+        **of_recoveries(at for stage in recoveries for at in stage),
+    }
+    keep(JSON, row)
     return 1 if any(totals) else 0
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from tests.connectors import Section, wait_until
+from tests.connectors import Section, kafka_log, wait_until
 from tests.faults.cases import Cases
-from tests.faults.stand import Stand
+from tests.faults.namespace import OUTSIDE, namespace
+from tests.faults.rig import over_kafka
+from tests.faults.stand import Stand, proxied_kafka
 from tests.faults.striking import Outcome, Run, Setting, under_load
 from tests.proxy import BOTH, AfterBytes, Direction, InEvent, Inside, Proxy
 from tests.services_plugin import FreshDatabase
@@ -24,6 +27,7 @@ RANDOM_CUTS = 15
 CUT_BYTES_MAX = 60_000
 STALLED_SECONDS = 6.0
 """Longer than the silence after which a link counts as dead."""
+PARTITIONED_SECONDS = 12.0
 LINKS: tuple[tuple[Direction, ...], ...] = (BOTH, ("to_client",), ("to_server",))
 WAITS: Section = {"retry_wait_seconds_max": 1}
 
@@ -151,3 +155,34 @@ def stalled(run: Run, proxy: Proxy) -> None:
             time.sleep(STALLED_SECONDS)
             proxy.resume()
             run.struck(child)
+
+
+@CASES(
+    "no packet passes between connector and all servers for 12 s; none out; none in",
+    "takes the links for dead, connects anew; gives its lock up, and takes it again",
+)
+def partitioned(stand: Stand, seed: int) -> Outcome:
+    with ExitStack() as held:
+        own = held.enter_context(namespace())
+        kafka, broker = held.enter_context(
+            proxied_kafka(stand.folder / "kafka-of-namespace", OUTSIDE)
+        )
+        address = stand.mysql.address
+        source = held.enter_context(Proxy(address.host, address.port, at=OUTSIDE))
+
+        def script(run: Run) -> None:
+            with run.capturing() as child:
+                for cut in (own.cut, own.cut_out, own.cut_in):
+                    cut()
+                    time.sleep(PARTITIONED_SECONDS)
+                    own.mend()
+                    run.struck(child)
+
+        reached: dict[str, Section] = {
+            "source": {"host": OUTSIDE, "port": source.port, "connect_timeout_seconds": 2},
+            "log": kafka_log(f"{OUTSIDE}:{broker.port}"),
+            "limits": WAITS,
+        }
+        setting = Setting(over_kafka(kafka.url), reached, before=own.command)
+        database = held.enter_context(stand.database())
+        return under_load(stand.new_folder(), database, setting, script, seed)

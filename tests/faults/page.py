@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.faults.cases import Case
-
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 COLUMNS = {
     "fault": "---",
@@ -29,22 +27,22 @@ FIGURES = (
 )  # fmt: skip
 
 
-def write_page(kept: Sequence[Mapping[str, Any]], cases: Iterable[Case], path: Path) -> None:
+def write_page(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Put the figures between the marks of a page, and leave the rest of it as it is."""
     page = path.read_text()
     if page.count(BEGIN) != 1 or page.count(END) != 1:
         raise ValueError(f"{path} needs the marks {BEGIN} and {END}, once each")
-    measured = "\n".join([BEGIN, "", *table(kept, cases), "", END])
+    measured = "\n".join([BEGIN, "", *table(rows), "", END])
     pattern = f"{re.escape(BEGIN)}.*{re.escape(END)}"
     path.write_text(re.sub(pattern, lambda _: measured, page, flags=re.DOTALL))
 
 
-def table(kept: Sequence[Mapping[str, Any]], cases: Iterable[Case]) -> Iterable[str]:
-    """A row for each case that was run."""
-    figures = {one["name"]: one for one in kept if "failed" not in one}
+def table(rows: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """A row for each fault whose run came to its end."""
     yield f"| {' | '.join(COLUMNS)} |"
     yield f"|{'|'.join(COLUMNS.values())}|"
-    for case in cases:
-        if found := figures.get(case.name):
-            shown = ("–" if found[name] is None else str(found[name]) for name in FIGURES)
-            yield f"| {' | '.join([f'{case.area}: {case.name}', case.does, *shown])} |"
+    areas = list(dict.fromkeys(one["area"] for one in rows))
+    for row in sorted(rows, key=lambda one: areas.index(one["area"])):
+        if "failed" not in row:
+            shown = ("–" if row.get(name) is None else str(row[name]) for name in FIGURES)
+            yield "| " + " | ".join([f"{row['area']}: {row['name']}", row["does"], *shown]) + " |"

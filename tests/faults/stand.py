@@ -30,6 +30,28 @@ FACTORS = (
 IN_SYNC = ("min.insync.replicas", "transaction.state.log.min.isr")
 
 
+@contextmanager
+def proxied_kafka(folder: Path, at: str) -> Iterator[tuple[KafkaServer, Proxy]]:
+    """A broker that may also be reached through a proxy, which listens at this address."""
+    (port,) = free_ports(1)
+    with Proxy("127.0.0.1", port, at=at) as proxy:
+
+        def adapt(settings: dict[str, str]) -> dict[str, str]:
+            name = "PROXIED"
+            more = {
+                "listeners": f"{name}://127.0.0.1:{port}",
+                "advertised.listeners": f"{name}://{at}:{proxy.port}",
+                "listener.security.protocol.map": f"{name}:PLAINTEXT",
+            }
+            # Looked at each 10 s otherwise.
+            often = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "500"}
+            added = {key: f"{settings[key]},{one}" for key, one in more.items()}
+            return settings | added | often
+
+        with ended(kafka.start(folder, kafka.Node(adapt)), folder) as server:
+            yield server, proxy
+
+
 class Stand:
     """Servers in a folder of their own, ended with all that they keep."""
 
@@ -61,22 +83,10 @@ class Stand:
     @cached_property
     def kafka(self) -> KafkaServer:
         """One broker; the connector may reach it through `kafka_proxy`."""
-        (port,) = free_ports(1)
-        self.kafka_proxy = self._held.enter_context(Proxy("127.0.0.1", port))
-
-        def adapt(settings: dict[str, str]) -> dict[str, str]:
-            name, seen = "PROXIED", f"PROXIED://127.0.0.1:{self.kafka_proxy.port}"
-            more = {
-                "listeners": f"{name}://127.0.0.1:{port}",
-                "advertised.listeners": seen,
-                "listener.security.protocol.map": f"{name}:PLAINTEXT",
-            }
-            # Looked at each 10 s otherwise.
-            often = {"transaction.abort.timed.out.transaction.cleanup.interval.ms": "500"}
-            added = {key: f"{settings[key]},{one}" for key, one in more.items()}
-            return settings | added | often
-
-        return self._started("kafka", lambda at: kafka.start(at, kafka.Node(adapt)))
+        server, self.kafka_proxy = self._held.enter_context(
+            proxied_kafka(self.folder / "kafka", "127.0.0.1")
+        )
+        return server
 
     @cached_property
     def brokers(self) -> Sequence[KafkaServer]:

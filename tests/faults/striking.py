@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from random import Random
-from statistics import median
 from typing import Any
 
 import psutil
@@ -21,6 +20,7 @@ from tests.connectors import Child, Section, wait_until
 from tests.faults.checker import Delivery, check
 from tests.faults.collecting import ends_of
 from tests.faults.evidence import Evidence, Place
+from tests.faults.figures import of_recoveries
 from tests.faults.outsider import Outsider
 from tests.faults.report import FAULTS, Report
 from tests.faults.rig import Rig, new_rig
@@ -60,8 +60,7 @@ class Outcome:
             "strikes": self.strikes,
             **({"inside_transactions": self.splits} if self.splits else {}),
             **{name: figures[name] for name in ("records", "transactions", *FAULTS)},
-            "recovery_seconds_p50": round(median(self.recoveries), 2) if self.recoveries else None,
-            "recovery_seconds_max": round(max(self.recoveries), 2) if self.recoveries else None,
+            **of_recoveries(self.recoveries),
             "silent_seconds_max": round(self.silent_seconds, 2),
             "rss_mb": round(self.rss_bytes / MB) if self.rss_bytes else None,
             "told": [*self.told, *self.report.told],
@@ -87,6 +86,8 @@ class Setting:
     is_skewed: bool = False
     """Whether the load's sessions tell another time, each transaction another one."""
     delivery: Delivery = "exactly_once"
+    before: Sequence[str] = ()
+    """What the connector is to run in, as a command before its own."""
 
 
 @dataclass
@@ -215,6 +216,7 @@ def prepared(folder: Path, database: FreshDatabase, setting: Setting, seed: int)
     )
     load = rig.workload
     load.writers = setting.writers
+    rig.project.before = setting.before
     load.outlives, load.sizes, load.is_skewed = setting.outlives, setting.sizes, setting.is_skewed
     # The load doesn't know the columns after a DDL that was cut.
     load.ddl_chance = 0.0 if setting.outlives else setting.ddl_chance
