@@ -51,6 +51,8 @@ class Signs:
     """Another instance runs the connector, as the text says; called again while it is so."""
     took_over: Callable[[], None]
     """Nobody else runs it; if another did, waiting as a standby is over."""
+    kept: Callable[[], None]
+    """The log is away, and what the source writes is kept meanwhile: that may last."""
 
 
 OpenPipeline = Callable[[threading.Event, Signs], Pipeline]
@@ -133,7 +135,7 @@ def _signs(stage: Stage, patience: _Patience) -> Signs:
         stage.metrics.connecting("")
         log.info("took over", stage=stage.name, standby_seconds=round(waited_seconds, 1))
 
-    return Signs(alive, standby, took_over)
+    return Signs(alive, standby, took_over, patience.kept)
 
 
 class _Patience:
@@ -150,6 +152,11 @@ class _Patience:
         self._bound = ("limits.outage_seconds_max", self._stage.outage_seconds_max)
         self._well_at = time.monotonic()
         self._wait_seconds = FIRST_WAIT_SECONDS
+
+    def kept(self) -> None:
+        """Nothing works, and nothing is missed either."""
+        self._bound = ("limits.outage_seconds_max", self._stage.outage_seconds_max)
+        self._well_at = time.monotonic()
 
     def after(self, error: Unreachable) -> float:
         """Seconds to wait after this failure; CdcError when the bound is reached."""

@@ -78,6 +78,8 @@ class Checkpoint:
     last: LastTransaction | None = None
     prepared: Mapping[str, Prepared] = field(default_factory=dict)
     """Name of an XA transaction → where its rows stand, which count at its XA COMMIT."""
+    spool: str = ""
+    """host:folder of the spool that the connector runs with; empty: none."""
 
     def begun(self) -> dict[str, int]:
         """All transactions that are done in part → row images that are done."""
@@ -86,7 +88,10 @@ class Checkpoint:
 
     def to_bytes(self) -> bytes:
         """JSON, readable by people, that ends with the CRC-32 of what it is without it."""
-        text = orjson.dumps({"version": FORMAT_VERSION, **asdict(self)})
+        fields = {"version": FORMAT_VERSION, **asdict(self)}
+        if not self.spool:
+            del fields["spool"]  # as those write it that know no spool
+        text = orjson.dumps(fields)
         return text[:-1] + _SEAL + b"%d}" % crc32(text)
 
     @classmethod

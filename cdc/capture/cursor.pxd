@@ -6,15 +6,15 @@ cdef class Cursor:
     cdef readonly str file
     cdef bytes avro_file
     cdef readonly long long position
-    cdef long long event_position
+    cdef readonly long long event_position
     cdef long long server_seconds
     cdef bint checksummed
     cdef bint outer_checksummed
     cdef bint is_described
     cdef bint is_inside
     cdef readonly int kind
-    cdef int flags
-    cdef long long server_id
+    cdef readonly int flags
+    cdef readonly long long server_id
     cdef readonly Py_ssize_t body_at
     cdef readonly Py_ssize_t body_end
     cdef long long file_seconds

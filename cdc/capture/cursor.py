@@ -100,6 +100,31 @@ class Cursor:
                 break
         return place
 
+    def come_to_boundary(self, events: bytes, at: int) -> int:
+        """Step over events to one that stands between transactions, or the last one; where the
+        next one begins. It opens a transaction, names or describes a file, or is a heartbeat."""
+        data: cython.p_const_uchar
+        place: cython.Py_ssize_t = at
+        total: cython.Py_ssize_t = len(events)
+        if cython.compiled:
+            data = cython.cast(cython.p_const_uchar, PyBytes_AS_STRING(events))
+        else:
+            data = events
+        while place < total:
+            place = self.step(events, data, place, total)
+            if self.kind in (
+                GTID,
+                ANONYMOUS_GTID,
+                GTID_TAGGED,
+                MARIADB_GTID,
+                ROTATE,
+                FORMAT_DESCRIPTION,
+                HEARTBEAT,
+                HEARTBEAT_V2,
+            ):
+                break
+        return place
+
     @cython.cfunc
     @cython.exceptval(-1)
     def step(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from cdc.capture import binlog
 from cdc.capture.checkpoint import Flavor
@@ -140,12 +140,17 @@ def _looked_from(
     walk = Walk(begin, facts.flavor)
     with Session(settings) as session:
         dump = Dump(session, facts, Place(file=begin[0], pos=begin[1]), ends=True)
-        for events in dump.batches(threading.Event()):
-            for here, statement in walk.statements(events, until):
-                ahead.note(statement, here)
-            if walk.here >= until:
-                break
+        look_through(ahead, dump.batches(threading.Event()), walk, until)
     return walk.place
+
+
+def look_through(ahead: DdlAhead, batches: Iterable[bytes], walk: Walk, until: Order) -> None:
+    """Note what the events give, up to a place."""
+    for events in batches:
+        for here, statement in walk.statements(events, until):
+            ahead.note(statement, here)
+        if walk.here >= until:
+            return
 
 
 class Walk:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import struct
 import threading
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 from cdc.capture import binlog
+from cdc.capture.artificial import repeated, rotate
 from cdc.capture.batch import EventBatch
 from cdc.capture.binlog import FIRST_POS
 from cdc.capture.checkpoint import Checkpoint, Flavor
@@ -55,10 +54,10 @@ class FilesSource:
             with _opened(path) as file:
                 description = _format_description(path, file)
                 # As servers do: named first, with a checksum if the events before it had one.
-                head = _rotate(path.name, pos, is_checksummed)
+                head = rotate(path.name, pos, is_checksummed)
                 is_checksummed = description[-5] == 1
                 if pos > FIRST_POS:
-                    head += _repeated(description, is_checksummed)
+                    head += repeated(description)
                 for events in self._batches(path, file, pos):
                     yield EventBatch(head + events, start)
                     start, head = None, b""
@@ -179,24 +178,3 @@ def _format_description(path: Path, file: BinaryIO) -> bytes:
             hint="read it from its server, which decrypts what it sends",
         )
     return event
-
-
-def _rotate(name: str, pos: int, is_checksummed: bool) -> bytes:
-    """An artificial ROTATE that says which file's events follow."""
-    body = struct.pack("<Q", pos) + name.encode()
-    size = binlog.HEADER_BYTES + len(body) + binlog.CHECKSUM_BYTES * is_checksummed
-    head = struct.pack("<IBIIIH", 0, binlog.ROTATE, 0, size, 0, binlog.ARTIFICIAL_FLAG)
-    return _sealed(head + body, is_checksummed)
-
-
-def _repeated(description: bytes, is_checksummed: bool) -> bytes:
-    """A file's format description, for a reading that begins further on: without a position."""
-    flags = int.from_bytes(description[17:19], "little") & ~binlog.IN_USE_FLAG
-    event = description[:13] + bytes(4) + struct.pack("<H", flags) + description[19:]
-    if not is_checksummed:
-        return event
-    return _sealed(event[: -binlog.CHECKSUM_BYTES], True)
-
-
-def _sealed(event: bytes, is_checksummed: bool) -> bytes:
-    return event + struct.pack("<I", zlib.crc32(event)) if is_checksummed else event

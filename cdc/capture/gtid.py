@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import struct
 import uuid
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 
 NUMBER_MAX = (1 << 63) - 2
@@ -76,6 +76,12 @@ class MysqlGtidSet:
         for source in sorted(self._intervals, key=_order):
             for interval in _pairs(self._intervals[source]):
                 yield source, interval
+
+    def has(self, source: str, number: int) -> bool:
+        """Whether the transaction is in the set."""
+        bounds = self._intervals.get(source, [])
+        left = bisect_right(bounds, number)
+        return left % 2 == 1 or (left > 0 and bounds[left - 1] == number)
 
     def contains(self, other: MysqlGtidSet) -> bool:
         """Whether every transaction of `other` is in this set."""
@@ -233,6 +239,10 @@ class MariadbGtidList:
     def advance(self, domain: int, server_id: int, number: int) -> None:
         """`domain-server_id-number` is the last transaction of its domain now."""
         self._last[domain] = (server_id, number)
+
+    def has(self, domain: int, number: int) -> bool:
+        """Whether the domain has come so far."""
+        return domain in self._last and self._last[domain][1] >= number
 
     def contains(self, other: MariadbGtidList) -> bool:
         """Whether every domain of `other` ends at or before its end here."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import structlog
 
 from cdc.capture.catalogue import read_tables
 from cdc.capture.connection import Session
-from cdc.capture.ddl_ahead import DdlAhead, look_ahead
+from cdc.capture.ddl_ahead import DdlAhead, Walk, look_ahead, look_through
 from cdc.capture.decisions import TableName, place_order
 from cdc.capture.description import Description, parse_descriptions
 from cdc.capture.facts import ServerFacts, binary_logs, read_facts
@@ -36,11 +38,36 @@ class _Reading:
     """File and position up to which the binlog holds all DDL that the reading shows."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A stretch of binlog that is kept outside the server."""
+
+    events: Iterator[bytes]
+    begin: tuple[str, int]
+    end: tuple[str, int]
+    bytes: int
+
+
+class KeptEvents(Protocol):
+    """Binlog that is kept outside the server, which may have purged it."""
+
+    def behind(self, server: str, file: str, pos: int) -> Kept | None:
+        """What is kept from the place of that server on, or from shortly before it."""
+        ...
+
+
 class LiveCatalogue:
     """Implements `knowledge.Catalogue` over a session of its own."""
 
-    def __init__(self, settings: ServerSettings, *, ahead_bytes_max: int = AHEAD_BYTES_MAX) -> None:
+    def __init__(
+        self,
+        settings: ServerSettings,
+        *,
+        ahead_bytes_max: int = AHEAD_BYTES_MAX,
+        kept: KeptEvents | None = None,
+    ) -> None:
         self._settings, self._ahead_bytes_max = settings, ahead_bytes_max
+        self._kept = kept
         self._session: Session | None = None
         self._facts: ServerFacts | None = None
         self._ahead = DdlAhead()
@@ -129,7 +156,14 @@ class LiveCatalogue:
         between = sum(
             size for name, size in sizes.items() if first <= place_order(name, 0) < (last[0], 0)
         )
-        return between - place.pos + end[1]
+        kept = self._kept_behind(place.file, place.pos)
+        return between - place.pos + end[1] + (kept.bytes if kept is not None else 0)
+
+    def _kept_behind(self, file: str, pos: int) -> Kept | None:
+        if self._kept is None:
+            return None
+        assert self._facts is not None
+        return self._kept.behind(self._facts.identity, file, pos)
 
     def _look_ahead(self, place: Place, end: tuple[str, int]) -> None:
         begin = place_order(place.file, place.pos)
@@ -138,6 +172,10 @@ class LiveCatalogue:
         assert self._facts is not None
         begun = self._ahead.next_place(begin)
         at = (place.file, place.pos) if begun is None else self._looked_to
+        if kept := self._kept_behind(*at):
+            at = self._look_through(kept)
+            if self._ahead.covers(begin, place_order(*end)):
+                return
         if at[1] > POSITION_MAX:
             raise SourceError(
                 f"the definition of a table can't be carried back to {at[0]}:{at[1]}, further than"
@@ -146,3 +184,12 @@ class LiveCatalogue:
             )
         look_ahead(self._ahead, self._settings, self._facts, at, end)
         self._looked_to = end
+
+    def _look_through(self, kept: Kept) -> tuple[str, int]:
+        """Note all DDL of what is kept; where to go on."""
+        assert self._facts is not None
+        until = place_order(*kept.end)
+        look_through(self._ahead, kept.events, Walk(kept.begin, self._facts.flavor), until)
+        self._looked_to = kept.end
+        self._ahead.looked_until(until)
+        return kept.end

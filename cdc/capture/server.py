@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from cdc.capture.batch import EventBatch
-from cdc.capture.checkpoint import Checkpoint
+from cdc.capture.checkpoint import Checkpoint, Prepared
 from cdc.capture.connection import Session
 from cdc.capture.dump import Dump
+from cdc.capture.facts import read_facts
 from cdc.capture.opening import opening
 from cdc.capture.prepared import recall
 from cdc.capture.source_settings import ServerSettings
 from cdc.capture.unfolding import Unfolder
+from cdc.errors import PositionLost
 
 
 class ServerSource:
@@ -39,10 +41,10 @@ class ServerSource:
         Raises SourceError and PositionLost for what only people can mend."""
         settings = self._settings
         unfolder = Unfolder(settings.batch_bytes_max, settings.event_bytes_max)
-        return unfolder.unfold(self._read(after, unfolder), self._stop)
+        return unfolder.unfold(self.events(after, unfolder), self._stop)
 
-    def _read(self, after: Checkpoint | None, unfolder: Unfolder) -> Iterator[EventBatch]:
-        """The events as the server sends them."""
+    def events(self, after: Checkpoint | None, unfolder: Unfolder) -> Iterator[EventBatch]:
+        """The events as the server sends them, for the unfolder; else like `read`."""
         self.close()
         session = self._session = Session(self._settings)
         try:
@@ -55,8 +57,21 @@ class ServerSource:
             for events in dump.batches(self._stop):
                 yield EventBatch(events, first)
                 first = None
+        except PositionLost as error:
+            if after is None or not after.spool:
+                raise
+            raise PositionLost(
+                f"{error.message}; this connector ran with a spool, which lies at {after.spool}",
+                hint="if the log was away, the spool may hold what is gone: start the connector"
+                f" on that host, or with that folder as its spool.path; else {error.hint}",
+            ) from error
         finally:
             session.close()
+
+    def recall(self, prepared: Mapping[str, Prepared], unfolder: Unfolder) -> None:
+        """Fetch the rows of prepared transactions; PositionLost where they are gone."""
+        with Session(self._settings) as session:
+            recall(unfolder, self._settings, read_facts(session), prepared)
 
     def close(self) -> None:
         """Give the connection back; a reading that is under way ends."""

@@ -21,6 +21,7 @@ def check_sections(data: Any, stages: Collection[str]) -> Iterator[Finding]:
     yield from _stages(data, stages)
     yield from _registry(data)
     yield from _coordinates(data)
+    yield from _spool(data)
     yield from _streams(data)
     yield from _views(data)
     yield from _unique(data)
@@ -51,6 +52,15 @@ def _coordinates(data: dict[str, Any]) -> Iterator[Finding]:
     if coordinates == "file" and kind == "gtid":
         text = "a GTID set does not go with coordinates: file; write file:position"
         yield ("source", "start"), text
+
+
+def _spool(data: dict[str, Any]) -> Iterator[Finding]:
+    if data.get("spool") is None:
+        return
+    if _at(data, "source", "files") is not None:
+        yield ("spool",), "binlog files need no spool; leave it out"
+    elif _at(data, "source", "reader") == "reference":
+        yield ("spool",), "goes with source.reader: cdc only"
 
 
 def _streams(data: dict[str, Any]) -> Iterator[Finding]:

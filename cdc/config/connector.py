@@ -12,6 +12,7 @@ from cdc.config.dead_letters import DeadLettersSection
 from cdc.config.log import EmbeddedLog, EmbeddedRegistry, Log, Registry
 from cdc.config.section import PROJECT, ConfigPath, Section
 from cdc.config.source import ServerSource, Source, derived_server_id
+from cdc.config.spool import SpoolSection
 from cdc.config.topics import TopicsSection
 from cdc.translate.settings import StreamSettings
 from cdc.views.settings import ViewSettings
@@ -60,6 +61,8 @@ class ConnectorConfig(Section):
     # Plain values, not an EmbeddedLog: only what is validated learns the file's folder.
     log: Log = Field(default={"kind": "embedded"}, validate_default=True)
     registry: Registry = EmbeddedRegistry()
+    spool: SpoolSection | None = None
+    """Keeps the binlog on disk while the log is away."""
     topics: TopicsSection = TopicsSection()
     change_events: dict[str, Any] = Field(default_factory=dict)
     """Settings of the change events' form, checked by capture."""

@@ -65,6 +65,8 @@ def _notes(process: ProcessStatus) -> Iterator[str]:
             yield f"{stage.stage} {stage.state}: {stage.reason}"
         if stage.last_error and stage.last_error != stage.reason:
             yield f"{stage.stage} last error: {stage.last_error}"
+        if stage.spool_state:
+            yield f"{stage.stage} spool: {stage.spool_state}, {stage.spool_bytes or 0:,} bytes"
 
 
 def _cells(stage: StageStatus) -> tuple[str, ...]:

@@ -81,6 +81,8 @@ class _Families:
         self.queue_fill = gauge("queue_fill_ratio", "Fill of the stage's queue, 0 to 1.")
         self.connected = gauge("connected", "1 while the stage is connected.")
         self.standby = gauge("standby", "1 while another instance runs the connector.")
+        self.spool_bytes = gauge("spool_bytes", "What the spool has on disk.")
+        self.spool_full = gauge("spool_full", "1 while the spool is full and reads no more.")
         self.last_event = gauge(
             "last_event_timestamp_seconds", "Source time of the last event, since 1970."
         )
@@ -125,6 +127,8 @@ class StageMetrics:
         self._records = self._bytes = self._batches = 0
         self._dropped = self._dead_letters = self._errors = self._retries = 0
         self._last_error = ""
+        self._spool_state: Callable[[], str] = str
+        self._spool_bytes: Callable[[], int] | None = None
         self._rate = _Rate()
         self._bind(families)
 
@@ -214,6 +218,12 @@ class StageMetrics:
     def undescribed(self, tables: int) -> None:
         """So many captured tables have plain schemas."""
         self._undescribed = tables
+
+    def watch_spool(self, state: Callable[[], str], size: Callable[[], int]) -> None:
+        """The stage has a spool, in this state and of so many bytes."""
+        self._spool_state, self._spool_bytes = state, size
+        self._families.spool_bytes.labels(self.stage).set_function(size)
+        self._families.spool_full.labels(self.stage).set_function(lambda: state() == "full")
 
     def _child(
         self, children: dict[tuple[str, str], Counter], family: Counter, key: tuple[str, str]
@@ -316,6 +326,8 @@ class StageMetrics:
                 errors_total=self._errors,
                 retries_total=self._retries,
                 last_error=self._last_error,
+                spool_state=self._spool_state(),
+                spool_bytes=self._spool_bytes() if self._spool_bytes is not None else None,
             )
 
     def _lag(self) -> float | None:

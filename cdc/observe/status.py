@@ -36,6 +36,9 @@ class StageStatus:
     errors_total: int
     retries_total: int
     last_error: str
+    spool_state: str = ""
+    """idle, waiting, following, full, failed or draining; empty without a spool."""
+    spool_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

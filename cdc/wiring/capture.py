@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +35,12 @@ from cdc.metering import Meter
 from cdc.observe import StageMetrics
 from cdc.overlap import EitherEvent, Overlapped
 from cdc.ports import Log, LogWriter, Registry
+from cdc.spool.ahead import SpoolAhead
 from cdc.supervisor import Pipeline, Signs
 from cdc.wiring.dead_letters import open_dead_letters
 from cdc.wiring.ends import create_own_topics, create_topics, reached_log, reached_registry
 from cdc.wiring.held import Held, Opened, Opener
+from cdc.wiring.spool import Spooling
 from cdc.wiring.standby import Duty, Endings, LockedSink, LockedSource
 
 
@@ -167,6 +172,7 @@ def _decoder(
 def capture_opener(duty: Duty | None) -> Opener:
     """Opens capture, as often as needed; under the connector's lock where there is a duty."""
     endings = Endings()
+    spooling: Spooling | None = None
 
     def opener(
         config: ConnectorConfig,
@@ -175,7 +181,10 @@ def capture_opener(duty: Duty | None) -> Opener:
         signs: Signs,
         opened: Opened,
     ) -> Pipeline:
-        return _open_capture(config, metrics, stop, signs, opened, duty, endings)
+        nonlocal spooling
+        if config.spool is not None and spooling is None:
+            spooling = Spooling(config, config.spool, server_settings(config), metrics)
+        return _open_capture(config, metrics, stop, signs, opened, duty, endings, spooling)
 
     return opener
 
@@ -188,15 +197,19 @@ def _open_capture(
     opened: Opened,
     duty: Duty | None,
     endings: Endings,
+    spooling: Spooling | None,
 ) -> Pipeline:
     settings = event_settings(config)
+    if spooling is not None:
+        spooling.reach(signs)
     section = config.source
     source: Any
     ended = EitherEvent(stop)  # the reading ends as well when a write has failed, or the lock
     lock: ConnectorLock | None = None
     if duty is not None:
         lock = opened.for_sink(ConnectorLock(server_settings(config), on_lost=ended.set))
-    log, writer, registry = _ends(config, lock, duty, stop, signs, opened)
+    noting = partial(spooling.noting, stop) if spooling is not None else nullcontext
+    log, writer, registry = _ends(config, lock, duty, stop, signs, opened, noting)
     idle = threading.Event()
     is_reference = is_reference_reader(config)
     catalogue: LiveCatalogue | None = None
@@ -211,17 +224,25 @@ def _open_capture(
         )
     else:
         server = server_settings(config)
-        catalogue = opened(LiveCatalogue(server))
+        kept = SpoolAhead(spooling.spool) if spooling is not None else None
+        catalogue = opened(LiveCatalogue(server, kept=kept))
         source = _reader(config)(server, stop=ended, idle=idle, on_seen=metrics.seen)
+        if spooling is not None:
+            spooling.open()
+            opened.for_sink(spooling.spool)
+            source = spooling.source(source, ended, metrics.seen)
     opened(source)
     announce = announcer(config, log, registry)
     further = settings.dead_letter_kinds
     dead_letters = open_dead_letters(config, log, "capture", config.dead_letters.policy(further))
     decoder = _decoder(config, settings, announce, log, registry, catalogue, given, dead_letters)
-    sink: Any = CheckpointSink(writer, Checkpoint.to_bytes, Checkpoint.from_bytes)
+    encode = spooling.encode if spooling is not None else Checkpoint.to_bytes
+    sink: Any = CheckpointSink(writer, encode, Checkpoint.from_bytes)
     if lock is not None:
         sink = LockedSink(sink, lock, endings, stop)
         source = LockedSource(source, lock, endings)
+    if spooling is not None:
+        sink = spooling.sink(sink, stop)
     meter = Meter(
         metrics,
         decoder,
@@ -245,6 +266,7 @@ def _ends(
     stop: threading.Event,
     signs: Signs,
     opened: Opened,
+    noting: Callable[[], AbstractContextManager[None]],
 ) -> tuple[Log, LogWriter, Registry]:
     """All at once: Kafka's writer takes half a second of waiting, the registry's client as long
     to load.
@@ -257,7 +279,8 @@ def _ends(
         if locked is not None:
             locked.result()
         opening = log.writer if config.delivery == "exactly_once" else log.acknowledged_writer
-        writer: LogWriter = opened.for_sink(opening(config.connector))
+        with noting():
+            writer: LogWriter = opened.for_sink(opening(config.connector))
         if lock is not None:
             lock.check()
         return writer
@@ -265,9 +288,11 @@ def _ends(
     with ThreadPoolExecutor(2) as beside:
         try:
             locked = beside.submit(duty.take, lock, failed, signs) if lock and duty else None
-            log = opened(reached_log(config))
+            with noting():
+                log = opened(reached_log(config))
             writer = beside.submit(open_writer, log, locked)
-            registry = opened(reached_registry(config))
+            with noting():
+                registry = opened(reached_registry(config))
             return log, writer.result(), registry
         except BaseException:
             failed.set()  # a standby would go on waiting

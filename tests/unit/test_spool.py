@@ -1,0 +1,294 @@
+"""The spool: what is appended comes back, resolved by a checkpoint; damage is seen."""
+
+from __future__ import annotations
+
+import stat
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cdc.capture.batch import EventBatch
+from cdc.capture.checkpoint import Checkpoint
+from cdc.capture.files import FilesSource
+from cdc.capture.source_settings import StartAt
+from cdc.capture.unfolding import Unfolder
+from cdc.errors import PositionLost, SourceError, Unreachable
+from cdc.spool.appending import Appender
+from cdc.spool.order import Order
+from cdc.spool.segment import SegmentDamaged, events_of, load_segment
+from cdc.spool.source import SpooledSource
+from cdc.spool.store import Spool, SpoolFull
+from cdc.spool.trail import Trail
+from tests.unit.test_files import MARIADB, MYSQL, split
+
+SERVER = "server"
+PLACE = "here:/spool"
+OPENING = (33, 34, 42, 162)
+MIB = 1 << 20
+NEVER = float("inf")
+
+
+class Dump:
+    """A server's binlog that is one file: batches of a dump from the checkpoint on."""
+
+    def __init__(self, path: Path, batch_bytes_max: int = 4096) -> None:
+        self.path, self._batch_bytes_max = path, batch_bytes_max
+        self.is_purged = False
+        self.asked: list[Checkpoint | None] = []
+
+    def events(
+        self, after: Checkpoint | None, unfolder: Unfolder | None = None
+    ) -> Iterator[EventBatch]:
+        self.asked.append(after)
+        if self.is_purged:
+            raise PositionLost("the server purged it", hint="begin anew")
+        source = FilesSource(
+            [self.path],
+            start=StartAt("earliest"),
+            stop=threading.Event(),
+            batch_bytes_max=self._batch_bytes_max,
+        )
+        yield from source._read(after)
+
+    def recall(self, prepared: object, unfolder: Unfolder) -> None:
+        raise AssertionError("no transaction here is prepared")
+
+    def close(self) -> None: ...
+
+    def begin(self) -> Checkpoint:
+        first = next(iter(self.events(None))).start
+        assert first is not None
+        return replace(first, server=SERVER)
+
+
+@pytest.fixture(params=[MYSQL, MARIADB], ids=["mysql", "mariadb"])
+def dump(request: pytest.FixtureRequest) -> Dump:
+    return Dump(request.param)
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Iterator[Spool]:
+    spool = Spool(tmp_path / "spool", "shop", MIB, Order("auto"))
+    spool.open()
+    yield spool
+    spool.close()
+
+
+def spool_all(spool: Spool, dump: Dump, after: Checkpoint, segment_bytes: int = MIB) -> None:
+    ticks = iter(range(10**9))
+    appender = Appender(spool, after, segment_bytes=segment_bytes, clock=lambda: next(ticks))
+    for batch in dump.events(after):
+        appender.take(batch.events)
+    appender.close()
+
+
+def transactions(events: bytes) -> list[bytes]:
+    """Each with all that follows it up to the next one."""
+    found: list[bytes] = []
+    for event in split(events):
+        if event[4] in OPENING:
+            found.append(b"")
+        if found and event[4] not in (4, 15, 27):
+            found[-1] += event
+    return found
+
+
+def drained(
+    spool: Spool, dump: Dump, after: Checkpoint, batch_bytes_max: int = 4096
+) -> list[EventBatch]:
+    source = SpooledSource(
+        dump,
+        spool,
+        place=PLACE,
+        stop=threading.Event(),
+        batch_bytes_max=batch_bytes_max,
+        event_bytes_max=MIB,
+    )
+    return list(source._events(after, Unfolder(batch_bytes_max, MIB)))
+
+
+def all_events(batches: Sequence[EventBatch]) -> bytes:
+    return b"".join(batch.events for batch in batches)
+
+
+def whole(dump: Dump) -> list[bytes]:
+    return transactions(all_events(list(dump.events(None))))
+
+
+@pytest.mark.parametrize("segment_bytes", [MIB, 2000])
+def test_what_is_spooled_comes_back_and_the_server_behind_it(
+    dump: Dump, spool: Spool, segment_bytes: int
+) -> None:
+    begin = dump.begin()
+    spool_all(spool, dump, begin, segment_bytes)
+    assert (len(spool.segments) > 1) == (segment_bytes == 2000)
+    batches = drained(spool, dump, begin)
+    onward = dump.asked[-1]
+    assert transactions(all_events(batches)) == whole(dump)
+    assert [batch.start is not None for batch in batches] == [True] + [False] * (len(batches) - 1)
+    assert onward is not None
+    end = spool.end
+    assert end is not None
+    assert (onward.file, onward.pos) == (end.checkpoint.file, end.checkpoint.pos)
+
+
+@pytest.mark.parametrize("coordinates", ["auto", "file"])
+def test_a_checkpoint_inside_is_gone_on_from_without_gap_or_overlap(
+    dump: Dump, tmp_path: Path, coordinates: str
+) -> None:
+    begin = dump.begin()
+    spool = Spool(tmp_path / "inside", "shop", MIB, Order(coordinates))  # type: ignore[arg-type]
+    spool.open()
+    spool_all(spool, dump, begin, 2000)
+    expected = whole(dump)
+    trail = Trail(begin)
+    places = []
+    for batch in dump.events(begin):
+        for _ in trail.boundaries(batch.events):
+            if trail.opening is not None:
+                places.append(trail.checkpoint())
+    assert len(places) == len(expected) > 20
+    for number, place in enumerate(places):
+        if number % 7 and number < len(places) - 2:
+            continue
+        after = replace(place, sequence=number, epoch=3)
+        batches = drained(spool, dump, after)
+        assert transactions(all_events(batches)) == expected[number:]
+        start = batches[0].start
+        assert start is not None
+        assert (start.sequence, start.epoch) == (number, 3)
+    spool.close()
+
+
+def test_what_is_committed_is_removed_by_segments(dump: Dump, spool: Spool) -> None:
+    spool_all(spool, dump, dump.begin(), 2000)
+    segments = spool.segments
+    spool.passed(segments[1].end.checkpoint)
+    assert spool.segments == segments[2:]
+    assert not segments[1].path.exists()
+    spool.passed(segments[-1].end.checkpoint)
+    assert spool.bytes == 0
+
+
+def test_it_goes_on_where_it_ended_after_a_crash_at_any_byte(dump: Dump, spool: Spool) -> None:
+    begin = dump.begin()
+    spool_all(spool, dump, begin)
+    (segment,) = spool.segments
+    content = segment.path.read_bytes()
+    for size in range(len(content) - 1, 0, -len(content) // 40):
+        segment.path.write_bytes(content[:size])
+        spool.close()
+        spool.open()
+        end = spool.end
+        spool_all(spool, dump, end.checkpoint if end is not None else begin)
+        assert transactions(all_events(drained(spool, dump, begin))) == whole(dump)
+        for one in spool.segments:
+            one.path.unlink()
+        segment.path.write_bytes(content)
+
+
+def damage(spool: Spool) -> Path:
+    """Flip a byte in the middle of the second segment's events."""
+    segment = spool.segments[1]
+    content = bytearray(segment.path.read_bytes())
+    content[len(content) // 2] ^= 1
+    segment.path.write_bytes(content)
+    return segment.path
+
+
+def test_damage_is_gone_round_by_the_server(dump: Dump, spool: Spool) -> None:
+    begin = dump.begin()
+    spool_all(spool, dump, begin, 4000)
+    path = damage(spool)
+    with pytest.raises(Unreachable, match=f"{path} is damaged at byte"):
+        drained(spool, dump, begin)
+    spool.close()
+    spool.open()
+    assert transactions(all_events(drained(spool, dump, begin))) == whole(dump)
+
+
+def test_damage_is_named_where_the_server_has_purged_what_stood_there(
+    dump: Dump, spool: Spool
+) -> None:
+    begin = dump.begin()
+    spool_all(spool, dump, begin, 4000)
+    path = damage(spool)
+    with pytest.raises(Unreachable):
+        drained(spool, dump, begin)
+    dump.is_purged = True
+    with pytest.raises(PositionLost, match=f"{path} is damaged at byte .*no longer has") as told:
+        drained(spool, dump, begin)
+    assert "restore the file" in told.value.hint
+
+
+def test_any_bit_that_flips_is_seen_or_costs_only_what_the_server_still_has(
+    dump: Dump, spool: Spool
+) -> None:
+    spool_all(spool, dump, dump.begin())
+    (segment,) = spool.segments
+    content = segment.path.read_bytes()
+    good = [events for _, events in events_of(segment, 0)]
+    for at in range(0, len(content), len(content) // 200):
+        segment.path.write_bytes(content[:at] + bytes([content[at] ^ 4]) + content[at + 1 :])
+        try:
+            found = load_segment(segment.path, 1)
+            events = [events for _, events in events_of(found, 0)]
+        except SegmentDamaged as error:
+            assert str(segment.path) in str(error)
+        else:
+            assert events == good[: len(events)]
+
+
+def test_a_full_spool_says_so_and_keeps_what_it_has(dump: Dump, tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "small", "shop", 10_000, Order("auto"))
+    spool.open()
+    begin = dump.begin()
+    with pytest.raises(SpoolFull, match=r"spool.bytes_max: 10000 is reached"):
+        spool_all(spool, dump, begin)
+    assert 0 < spool.bytes <= 10_000
+    assert transactions(all_events(drained(spool, dump, begin))) == whole(dump)
+    spool.close()
+
+
+def test_nobody_else_on_the_machine_can_read_it(dump: Dump, spool: Spool) -> None:
+    spool_all(spool, dump, dump.begin())
+    spool.note(dump.begin())
+    assert stat.S_IMODE(spool.folder.stat().st_mode) == 0o700
+    files = list(spool.folder.iterdir())
+    assert {stat.S_IMODE(one.stat().st_mode) for one in files} == {0o600}
+
+
+def test_two_processes_never_have_it_together(spool: Spool) -> None:
+    other = Spool(spool.folder, "shop", MIB, Order("auto"))
+    with pytest.raises(Unreachable, match="another process has the spool"):
+        other.open()
+    spool.close()
+    other.open()
+    other.close()
+
+
+def test_another_connectors_spool_is_refused(dump: Dump, spool: Spool) -> None:
+    spool.note(dump.begin())
+    spool.close()
+    other = Spool(spool.folder, "other", MIB, Order("auto"))
+    with pytest.raises(SourceError, match="is of connector shop, not of other"):
+        other.open()
+
+
+def test_a_spool_without_a_checkpoint_in_the_log_stops(dump: Dump, spool: Spool) -> None:
+    spool_all(spool, dump, dump.begin())
+    with pytest.raises(SourceError, match="the log knows no checkpoint"):
+        drained(spool, dump, None)  # type: ignore[arg-type]
+
+
+def test_a_spool_that_begins_behind_the_checkpoint_is_left_alone(dump: Dump, spool: Spool) -> None:
+    begin = dump.begin()
+    spool_all(spool, dump, begin, 2000)
+    first = spool.segments[0]
+    spool.passed(first.end.checkpoint)
+    batches = drained(spool, dump, begin)
+    assert dump.asked[-1] == begin  # no further than the server was asked before
+    assert transactions(all_events(batches)) == whole(dump)
