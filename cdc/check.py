@@ -13,6 +13,7 @@ from cdc.capture.catalogue import captured_tables, read_tables
 from cdc.capture.connection import Session
 from cdc.capture.expected import expected_plans
 from cdc.capture.facts import read_facts
+from cdc.capture.lock import inspect_lock
 from cdc.capture.preflight import inspect_source
 from cdc.capture.settings_check import check_settings
 from cdc.codec.official import load_official
@@ -23,7 +24,7 @@ from cdc.translate.check import check_rules, event_names
 from cdc.translate.table import ChangeSchemas
 from cdc.views.materializer import event_schemas
 from cdc.views.projection import check_views
-from cdc.wiring.capture import event_settings, server_settings
+from cdc.wiring.capture import event_settings, has_standby, server_settings
 from cdc.wiring.ends import open_registry, reached_log
 
 
@@ -62,6 +63,8 @@ def _check_source(config: ConnectorConfig, findings: list[Finding]) -> Mapping[s
     try:
         facts = read_facts(session)
         findings += inspect_source(session, facts, settings)
+        if has_standby(config):
+            findings += inspect_lock(session)
         tables = read_tables(session, captured_tables(session, config.source.patterns))
     finally:
         session.close()

@@ -11,12 +11,13 @@ import hashlib
 import select
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cdc.capture.connection import Session
 from cdc.capture.source_settings import ServerSettings
 from cdc.errors import CdcError, LockLost, SourceError, Unreachable
+from cdc.findings import Finding
 
 PING_SECONDS = 1.0
 SILENCE_SECONDS_MAX = 3
@@ -27,6 +28,7 @@ ANSWER_SECONDS_MAX = 5.0
 """How long the server's answer may take beyond what it was asked to wait."""
 NAME_CHARS_MAX = 64
 """What the servers allow."""
+NO_LOCKS_HINT = "set source.standby: false; a second instance then ends the first one"
 _DIGEST_BYTES = 8
 
 
@@ -37,6 +39,14 @@ def lock_name(connector: str) -> str:
         return name
     digest = hashlib.blake2b(connector.encode(), digest_size=_DIGEST_BYTES).hexdigest()
     return f"{name[: NAME_CHARS_MAX - len(digest) - 1]}-{digest}"
+
+
+def inspect_lock(session: Session) -> Iterator[Finding]:
+    """Whether the server has such locks."""
+    try:
+        _one(session, "GET_LOCK(%s, 0)", "cdc check")  # no connector's: its name has no space
+    except SourceError as error:
+        yield Finding("error", "source.standby", error.message, NO_LOCKS_HINT)
 
 
 class ConnectorLock:
@@ -134,7 +144,7 @@ class ConnectorLock:
             raise SourceError(
                 f"{error.message}; this server can't hold the lock of connector"
                 f" {self._settings.name}",
-                hint="set source.standby: false; a second instance then ends the first one",
+                hint=NO_LOCKS_HINT,
             ) from error
         if got is None:
             raise Unreachable(f"waiting for the lock {self.name}: the server ended it")

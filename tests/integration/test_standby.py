@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Iterator
@@ -159,3 +160,27 @@ def test_all_stages_of_a_process_stand_by_together(
         rig.wait_passed(first)
         assert first.stop() == 0, first.said
     assert_right(rig)
+
+
+def test_without_standby_the_second_ends_the_first_which_says_so(
+    tmp_path: Path, mysql_database: FreshDatabase, log_sections: Section
+) -> None:
+    rig = new_rig(tmp_path, mysql_database, seed=7, rows_max=ROWS_MAX, **log_sections)
+    config = json.loads(rig.file.read_text())
+    config["source"]["standby"] = False
+    rig.project.write(config, "faults")
+    with rig.workload, rig.running() as first:
+        wait_writing(first)
+        with rig.running() as second:
+            assert first.wait() == 3, first.said
+            wait_writing(second)
+            assert_exact(rig, second)
+            assert second.stop() == 0, second.said
+    assert "took over" in first.said or "the same id" in first.said
+
+
+def test_a_server_that_has_such_locks_passes_the_check(
+    tmp_path: Path, mysql_database: FreshDatabase
+) -> None:
+    rig = new_rig(tmp_path, mysql_database, seed=8, **EMBEDDED)
+    assert "source.standby" not in rig.project.run("check", rig.file).stdout

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from cdc.capture.lock import NAME_CHARS_MAX, lock_name
+from cdc.capture.lock import NAME_CHARS_MAX, inspect_lock, lock_name
 from cdc.console.readiness import why_not_ready
-from cdc.errors import CdcError, Fenced, LockLost, PushedOut, Unreachable
+from cdc.errors import CdcError, Fenced, LockLost, PushedOut, SourceError, Unreachable
 from cdc.model import Output
 from cdc.observe import Metrics
 from cdc.running import Running
@@ -63,6 +63,17 @@ def test_the_name_of_the_lock_is_within_the_servers_bound_and_tells_connectors_a
     one, other = lock_name("a" * 63), lock_name("a" * 62 + "b")
     assert len(one) == len(other) == NAME_CHARS_MAX
     assert one != other
+
+
+def test_a_server_that_has_no_such_locks_is_found_before_the_start():
+    class Cluster:
+        def rows(self, doing, statement, values):
+            raise SourceError("prohibited use of GET_LOCK with pxc_strict_mode = ENFORCING")
+
+    (finding,) = inspect_lock(Cluster())
+
+    assert (finding.severity, finding.path) == ("error", "source.standby")
+    assert "source.standby: false" in finding.hint
 
 
 def test_nothing_is_written_once_the_lock_is_lost():
