@@ -44,7 +44,8 @@ CASES = {
     "an unknown key names the nearest right one": (
         "lmits: {}",
         "6: lmits: unknown key; allowed: connector, source, log, registry, spool, topics, "
-        'change_events, streams, views, schemas, http, delivery, limits; did you mean "limits"?',
+        "change_events, dead_letters, streams, views, schemas, http, delivery, limits;"
+        ' did you mean "limits"?',
     ),
     "an unknown key that is near to nothing lists what is allowed": (
         "http: {qqq: 1}",
