@@ -42,7 +42,7 @@ def test_what_may_heal_is_tried_again_and_a_fenced_writer_stops(
         (KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactional id"),
         (KafkaError.SASL_AUTHENTICATION_FAILED, "sasl"),
         (KafkaError.MSG_SIZE_TOO_LARGE, "max.message.bytes"),
-        (KafkaError.UNKNOWN_TOPIC_OR_PART, "create"),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, "anew"),
     ],
 )
 def test_what_can_t_heal_says_what_to_do(code: int, word: str) -> None:
