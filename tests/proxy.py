@@ -19,7 +19,7 @@ RESET = struct.pack("ii", 1, 0)
 Direction = Literal["to_server", "to_client"]
 BOTH: tuple[Direction, ...] = ("to_server", "to_client")
 Breaker = Callable[[socket.socket, Direction, bytes], int | None]
-"""Given who sent a chunk and where to: how many bytes of it pass before the link is reset."""
+"""Given a link by its client, and a chunk: how many bytes of it pass before the link is reset."""
 
 
 class Proxy:
@@ -115,7 +115,8 @@ class Proxy:
         end: int | None = None
         with suppress(OSError):
             data = ready.recv(CHUNK)
-            end = self._breaker(ready, self._direction(ready), data)
+            link = ready if ready in self._clients else peer
+            end = self._breaker(link, self._direction(ready), data)
             peer.sendall(data[:end])
         if data and end is None:
             return
@@ -149,6 +150,9 @@ class AfterBytes:
 
 EVENT_TYPE_AT = 9
 """In a packet: 3 bytes of length, a number, a zero, 4 bytes of time, the event's type."""
+DUMP_COMMANDS = {18: 9, 30: 5}
+"""COM_BINLOG_DUMP and COM_BINLOG_DUMP_GTID: where in the packet their flags are."""
+DUMP_ENDS = 0x01
 INSIDE = {"packet header": 2, "event header": 14}
 Inside = Literal["packet header", "event header", "event"]
 
@@ -164,18 +168,24 @@ class _Packet:
 
 @dataclass
 class InEvent:
-    """Breaks a link of a plain MySQL connection inside a binlog event of one of the types."""
+    """Breaks a link of a plain MySQL connection that follows the binlog, inside an event of one of
+    the types. A look at a stretch of the binlog, beside, isn't meant."""
 
     types: frozenset[int]
     inside: Inside
     number: int = 1
     """The how manieth event of these types it is."""
     _packets: dict[socket.socket, _Packet] = field(default_factory=dict)
+    """Of the links that follow."""
 
     def __call__(self, link: socket.socket, direction: Direction, data: bytes) -> int | None:
         if direction == "to_server":
+            if _follows(data):
+                self._packets[link] = _Packet()
             return None
-        packet = self._packets.setdefault(link, _Packet())
+        packet = self._packets.get(link)
+        if packet is None:
+            return None
         at = 0
         while at < len(data):
             if packet.left == 0:
@@ -215,3 +225,9 @@ def _is_whole(head: bytes) -> bool:
     """Whether these are a packet's first bytes up to the event's type, or all of a shorter one."""
     whole = 4 + int.from_bytes(head[:3], "little") if len(head) >= 4 else EVENT_TYPE_AT + 1
     return len(head) >= min(whole, EVENT_TYPE_AT + 1)
+
+
+def _follows(data: bytes) -> bool:
+    """Whether this is a command that asks for the binlog without an end."""
+    flags_at = DUMP_COMMANDS.get(data[4]) if len(data) > 4 else None
+    return flags_at is not None and not data[flags_at] & DUMP_ENDS

@@ -247,4 +247,9 @@ def limited(pid: int, megabytes: int) -> Iterator[None]:
     except OSError as refused:
         raise NotHere(f"no limit of memory can be set: {refused}") from refused
     (group / "cgroup.procs").write_text(str(pid))
-    yield
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # it may have ended
+            (MEMORY_GROUPS / "cgroup.procs").write_text(str(pid))
+        group.rmdir()

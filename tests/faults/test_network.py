@@ -54,14 +54,16 @@ def event(kind: int, size: int) -> bytes:
 def test_a_breaker_finds_its_event_however_the_bytes_come(
     chunk: int, inside: Inside, offset: int
 ) -> None:
-    stream = packet(0, b"ok") + event(33, 50) + event(30, 80) + event(19, 40) + event(30, 100)
+    stream = event(33, 50) + event(30, 80) + event(19, 40) + event(30, 100)
     wanted = len(stream) - 104 + offset
     breaker = InEvent(frozenset({30}), inside, number=2)
-    with socket.socket() as link:
+    with socket.socket() as other, socket.socket() as link:
+        for asking, flags in ((other, 5), (link, 4)):
+            assert breaker(asking, "to_server", packet(0, bytes([30, flags, 0, 9]))) is None
+        assert breaker(other, "to_client", stream) is None
         passed = 0
         for at in range(0, len(stream), chunk):
             piece = stream[at : at + chunk]
-            assert breaker(link, "to_server", piece) is None
             end = breaker(link, "to_client", piece)
             if end is not None:
                 passed += end
