@@ -57,4 +57,5 @@ class KafkaLog:
         return follow(self._servers, self._topics, topic, start, wait_seconds=wait_seconds)
 
     def close(self) -> None:
-        """Nothing is held open; writers and readers are closed on their own."""
+        """Writers and readers are closed on their own."""
+        self._topics.close()

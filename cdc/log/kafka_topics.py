@@ -38,6 +38,10 @@ class KafkaTopics:
     def _admin(self) -> AdminClient:
         return self._servers.client(AdminClient, {}, {}, self._faults)
 
+    def close(self) -> None:
+        """Let the client go, which has threads; the next call makes a new one."""
+        self.__dict__.pop("_admin", None)
+
     def all(self) -> Mapping[str, Any]:
         """Every topic of the cluster; never creates one."""
         try:

@@ -1,6 +1,8 @@
 """A stage heals what may heal, within its bounds, and ends at everything else."""
 
+import gc
 import threading
+import weakref
 
 import pytest
 
@@ -65,6 +67,33 @@ def test_an_outage_costs_nothing_and_repeats_nothing():
     assert kept == [1, 2, 3, 4, 5]
     status = stage.metrics.status()
     assert (status.retries_total, status.state) == (2, "stopped")
+
+
+def test_what_a_failed_run_held_is_let_go_before_the_next():
+    class Client:
+        """Something with threads and memory, in a cycle."""
+
+        def __init__(self):
+            self.itself = self
+
+    failures, clients, kept_before = {2: Unreachable("gone"), 4: Unreachable("again")}, [], []
+
+    def open_pipeline(stop, signs):
+        kept_before.append([one() is not None for one in clients])
+        client = Client()
+        clients.append(weakref.ref(client))
+        return Pipeline(
+            Numbers(signs.alive, failures), lambda n: (client, Output([n], n))[1], Kept(kept)
+        )
+
+    kept = []
+    gc.disable()
+    try:
+        supervise(stage_of(open_pipeline), threading.Event())
+    finally:
+        gc.enable()
+    assert kept == [1, 2, 3, 4, 5]
+    assert kept_before == [[], [False], [False, False]]
 
 
 def test_a_server_that_never_comes_is_given_up_within_the_bound():
