@@ -12,10 +12,10 @@ from cdc.spool.segment import Mark, SegmentWriter, frame_bytes
 from cdc.spool.store import Spool, SpoolFull
 from cdc.spool.trail import Trail
 
-FLUSH_BYTES = 4 << 20
-"""Of events that wait in memory for the next write."""
+FLUSH_BYTES = 1 << 20
+"""Of events that wait in memory for the next write, and so of one frame; a larger event is one."""
 SYNC_SECONDS = 0.2
-"""How long they may wait while more come."""
+"""How long they may wait for the disk while more come."""
 SEGMENT_BYTES = 64 << 20
 """From so many on a new segment begins: what is drained is removed by segments."""
 
@@ -43,8 +43,8 @@ class Appender:
         """Raises SpoolFull, with all that went before on disk."""
         if self._writer is None:
             events = self._begin(events)
-            if self._writer is None:
-                return
+        if not events:
+            return
         before = len(self._waiting)
         is_file_done = False
         for at in self._trail.boundaries(events):
@@ -55,7 +55,7 @@ class Appender:
         # A server may purge a file as soon as it has sent the next one's name.
         is_due = is_file_done or self._clock() - self._synced_at >= SYNC_SECONDS
         if is_due or len(self._waiting) >= FLUSH_BYTES:
-            self.flush()
+            self.flush(is_synced=is_due)
 
     def _begin(self, events: bytes) -> bytes:
         """A dump names and describes its first file; what stands behind that."""
@@ -71,8 +71,8 @@ class Appender:
             raise _no_room(error) from error
         return events[end:]
 
-    def flush(self) -> None:
-        """What waits goes to disk, but for the begin of a transaction that isn't whole."""
+    def flush(self, *, is_synced: bool = True) -> None:
+        """What waits is written, but for the begin of a transaction that isn't whole."""
         if self._writer is None:
             return
         whole = self._waiting[: max(self._whole, 0)]
@@ -81,11 +81,13 @@ class Appender:
             whole = self._waiting  # of one large transaction
         try:
             self._write(self._writer, whole, mark)
+            if is_synced:
+                self._writer.sync()
+                self._synced_at = self._clock()
         except OSError as error:
             raise _no_room(error) from error
         self._waiting = self._waiting[len(whole) :]
         self._whole = -1
-        self._synced_at = self._clock()
 
     def _write(self, writer: SegmentWriter, events: bytes, mark: Mark | None) -> None:
         if not events and mark in (None, writer.segment().end):
@@ -96,9 +98,9 @@ class Appender:
             writer.events(events)
         if mark is not None:
             writer.mark(mark)
-        writer.sync()
         self._spool.grown(writer)
         if mark is not None and writer.size >= self._segment_bytes:
+            writer.sync()
             writer.close()
             self._writer = self._spool.append(mark)
 

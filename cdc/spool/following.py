@@ -107,6 +107,7 @@ class Follower:
                 finally:
                     appender.close()
         finally:
+            self.state = ""
             self._spool.close()
 
     def _place(self) -> Checkpoint:

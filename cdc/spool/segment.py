@@ -154,9 +154,12 @@ def _frames(file: IO[bytes], path: Path, end: int, at: int = 0) -> Iterator[_Fra
 
 
 def _content(file: IO[bytes], path: Path, frame: _Frame) -> bytes:
-    file.seek(frame.at)
-    head = file.read(_FRAME.size)
-    content = file.read(frame.size)
+    try:
+        file.seek(frame.at)
+        head = file.read(_FRAME.size)
+        content = file.read(frame.size)
+    except OSError as error:
+        raise SegmentDamaged(path, frame.at, f"reading it failed: {error.strerror}") from error
     expected = int.from_bytes(head[_HEAD.size :], "little")
     if zlib.crc32(content, zlib.crc32(head[: _HEAD.size])) != expected:
         raise SegmentDamaged(path, frame.at, "the checksum is wrong")

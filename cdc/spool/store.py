@@ -209,7 +209,7 @@ class Spool:
         return writer
 
     def grown(self, writer: SegmentWriter) -> None:
-        """The segment that is being written has more, on disk."""
+        """The segment that is being written has more."""
         with self._changing:
             self._segments[-1] = writer.segment()
             self.bytes = self._bytes_before + writer.size

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import structlog
+
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.source_settings import ServerSettings
 from cdc.config import ConnectorConfig
@@ -25,6 +27,8 @@ from cdc.spool.source import SpooledSource
 from cdc.spool.store import Spool
 from cdc.supervisor import Signs
 from cdc.wiring.ends import reached_log, reached_registry
+
+logger = structlog.get_logger()
 
 NOTE_SECONDS = 5.0
 """How often a committed checkpoint is kept on disk: following may begin there after a restart."""
@@ -45,11 +49,14 @@ class Spooling:
         # Another instance may reach the log and run: its dump must not be pushed out.
         self._server_id = derived_server_id(f"{config.connector} spool {socket.gethostname()}")
         self._after_seconds = section.after_seconds
+        folder = section.path.resolve()
         self.spool = Spool(
-            section.path, config.connector, size_bytes(section.bytes_max),
+            folder,
+            config.connector,
+            size_bytes(section.bytes_max),
             Order(settings.coordinates),
-        )  # fmt: skip
-        self.place = f"{socket.gethostname()}:{section.path.resolve()}"
+        )
+        self.place = f"{socket.gethostname()}:{folder}"
         """Where the spool lies, for whoever finds the checkpoint."""
         self._changing = threading.Lock()
         """What is opened for a pipeline fails in several threads at once."""
@@ -144,8 +151,11 @@ class Spooling:
             self.spool.passed(checkpoint)
         now = time.monotonic()
         if now - self._noted_at >= NOTE_SECONDS:
-            self.spool.note(checkpoint)
             self._noted_at = now
+            try:
+                self.spool.note(checkpoint)
+            except OSError as error:  # an older one does as well, as long as the source has it
+                logger.warning("the spool's begin can't be kept", why=str(error))
 
     def worked(self) -> None:
         """A write has shown that the log is there."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import orjson
 import pytest
 
@@ -66,3 +68,9 @@ def test_what_was_written_before_there_was_a_checksum_is_read() -> None:
     fields = orjson.loads(WHOLE.to_bytes())
     del fields["crc32"]
     assert Checkpoint.from_bytes(orjson.dumps({**fields, "version": 2})) == WHOLE
+
+
+def test_the_place_of_a_spool_is_told_and_one_without_a_spool_is_as_ever() -> None:
+    spooling = replace(WHOLE, spool="host:/var/lib/cdc/shop")
+    assert Checkpoint.from_bytes(spooling.to_bytes()) == spooling
+    assert b"spool" not in WHOLE.to_bytes()

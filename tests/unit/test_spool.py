@@ -36,14 +36,15 @@ class Dump:
 
     def __init__(self, path: Path, batch_bytes_max: int = 4096) -> None:
         self.path, self._batch_bytes_max = path, batch_bytes_max
-        self.is_purged = False
+        self.purged_to = 0
+        """Position before which nothing is left."""
         self.asked: list[Checkpoint | None] = []
 
     def events(
         self, after: Checkpoint | None, unfolder: Unfolder | None = None
     ) -> Iterator[EventBatch]:
         self.asked.append(after)
-        if self.is_purged:
+        if (after.pos if after is not None else 0) < self.purged_to:
             raise PositionLost("the server purged it", hint="begin anew")
         source = FilesSource(
             [self.path],
@@ -85,6 +86,12 @@ def spool_all(spool: Spool, dump: Dump, after: Checkpoint, segment_bytes: int = 
     appender.close()
 
 
+def purge(spool: Spool, dump: Dump) -> None:
+    """The server keeps what the spool hasn't got."""
+    end = spool.end
+    dump.purged_to = end.checkpoint.pos if end is not None else 0
+
+
 def transactions(events: bytes) -> list[bytes]:
     """Each with all that follows it up to the next one."""
     found: list[bytes] = []
@@ -114,6 +121,16 @@ def all_events(batches: Sequence[EventBatch]) -> bytes:
     return b"".join(batch.events for batch in batches)
 
 
+def assert_one_stream(batches: Sequence[EventBatch]) -> None:
+    """Files are named as the events before them are sealed, or a reader would call it damaged."""
+    start = batches[0].start
+    assert start is not None
+    trail = Trail(start)
+    for batch in batches:
+        for _ in trail.boundaries(batch.events):
+            pass
+
+
 def whole(dump: Dump) -> list[bytes]:
     return transactions(all_events(list(dump.events(None))))
 
@@ -122,17 +139,30 @@ def whole(dump: Dump) -> list[bytes]:
 def test_what_is_spooled_comes_back_and_the_server_behind_it(
     dump: Dump, spool: Spool, segment_bytes: int
 ) -> None:
-    begin = dump.begin()
+    begin, expected = dump.begin(), whole(dump)
     spool_all(spool, dump, begin, segment_bytes)
+    purge(spool, dump)
     assert (len(spool.segments) > 1) == (segment_bytes == 2000)
     batches = drained(spool, dump, begin)
     onward = dump.asked[-1]
-    assert transactions(all_events(batches)) == whole(dump)
+    assert transactions(all_events(batches)) == expected
+    assert_one_stream(batches)
     assert [batch.start is not None for batch in batches] == [True] + [False] * (len(batches) - 1)
     assert onward is not None
     end = spool.end
     assert end is not None
     assert (onward.file, onward.pos) == (end.checkpoint.file, end.checkpoint.pos)
+
+
+def test_it_does_not_matter_how_the_stream_is_cut(dump: Dump, spool: Spool) -> None:
+    begin, expected = dump.begin(), whole(dump)
+    appender = Appender(spool, begin)
+    for batch in dump.events(begin):
+        for event in split(batch.events):
+            appender.take(event)
+    appender.close()
+    purge(spool, dump)
+    assert transactions(all_events(drained(spool, dump, begin))) == expected
 
 
 @pytest.mark.parametrize("coordinates", ["auto", "file"])
@@ -146,17 +176,19 @@ def test_a_checkpoint_inside_is_gone_on_from_without_gap_or_overlap(
     expected = whole(dump)
     trail = Trail(begin)
     places = []
-    for batch in dump.events(begin):
+    for batch in list(dump.events(begin)):
         for _ in trail.boundaries(batch.events):
             if trail.opening is not None:
                 places.append(trail.checkpoint())
     assert len(places) == len(expected) > 20
+    purge(spool, dump)
     for number, place in enumerate(places):
         if number % 7 and number < len(places) - 2:
             continue
         after = replace(place, sequence=number, epoch=3)
         batches = drained(spool, dump, after)
         assert transactions(all_events(batches)) == expected[number:]
+        assert_one_stream(batches)
         start = batches[0].start
         assert start is not None
         assert (start.sequence, start.epoch) == (number, 3)
@@ -174,20 +206,28 @@ def test_what_is_committed_is_removed_by_segments(dump: Dump, spool: Spool) -> N
 
 
 def test_it_goes_on_where_it_ended_after_a_crash_at_any_byte(dump: Dump, spool: Spool) -> None:
-    begin = dump.begin()
+    begin, expected = dump.begin(), whole(dump)
     spool_all(spool, dump, begin)
     (segment,) = spool.segments
     content = segment.path.read_bytes()
     for size in range(len(content) - 1, 0, -len(content) // 40):
-        segment.path.write_bytes(content[:size])
-        spool.close()
-        spool.open()
+        dump.purged_to = 0
+        segment.path.write_bytes(content[:size] + bytes(20))
+        reopen(spool)
         end = spool.end
         spool_all(spool, dump, end.checkpoint if end is not None else begin)
-        assert transactions(all_events(drained(spool, dump, begin))) == whole(dump)
+        purge(spool, dump)
+        reopen(spool)
+        assert transactions(all_events(drained(spool, dump, begin))) == expected
         for one in spool.segments:
             one.path.unlink()
         segment.path.write_bytes(content)
+
+
+def reopen(spool: Spool) -> None:
+    """As another process would."""
+    spool.close()
+    spool.open()
 
 
 def damage(spool: Spool) -> Path:
@@ -205,8 +245,7 @@ def test_damage_is_gone_round_by_the_server(dump: Dump, spool: Spool) -> None:
     path = damage(spool)
     with pytest.raises(Unreachable, match=f"{path} is damaged at byte"):
         drained(spool, dump, begin)
-    spool.close()
-    spool.open()
+    reopen(spool)
     assert transactions(all_events(drained(spool, dump, begin))) == whole(dump)
 
 
@@ -215,10 +254,10 @@ def test_damage_is_named_where_the_server_has_purged_what_stood_there(
 ) -> None:
     begin = dump.begin()
     spool_all(spool, dump, begin, 4000)
+    purge(spool, dump)
     path = damage(spool)
     with pytest.raises(Unreachable):
         drained(spool, dump, begin)
-    dump.is_purged = True
     with pytest.raises(PositionLost, match=f"{path} is damaged at byte .*no longer has") as told:
         drained(spool, dump, begin)
     assert "restore the file" in told.value.hint
@@ -249,7 +288,10 @@ def test_a_full_spool_says_so_and_keeps_what_it_has(dump: Dump, tmp_path: Path) 
     with pytest.raises(SpoolFull, match=r"spool.bytes_max: 10000 is reached"):
         spool_all(spool, dump, begin)
     assert 0 < spool.bytes <= 10_000
-    assert transactions(all_events(drained(spool, dump, begin))) == whole(dump)
+    expected = whole(dump)
+    purge(spool, dump)
+    assert dump.purged_to > begin.pos
+    assert transactions(all_events(drained(spool, dump, begin))) == expected
     spool.close()
 
 
