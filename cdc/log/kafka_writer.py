@@ -70,6 +70,8 @@ class KafkaWriter:
         )
         self._client = self._producer.client
         try:
+            # Not connected yet, the client looks for its coordinator again after half a second.
+            self._client.list_topics(timeout=servers.timeout_seconds)
             # Fences the earlier writer of this name and settles what it left open.
             self._client.init_transactions(servers.timeout_seconds)
         except KafkaException as error:
