@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -159,4 +160,6 @@ class KafkaProducer:
         if self._handover is not None:
             self._handover.close()
         self.client.purge()
-        self.client.close()
+        # A fatal error is said again by whatever is called last; who met it first has told it.
+        with suppress(KafkaException):
+            self.client.close()

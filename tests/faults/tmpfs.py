@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 FILLER = "filler"
@@ -30,10 +30,12 @@ def tmpfs(folder: Path, megabytes: int) -> Iterator[Path]:
 
 
 def fill(folder: Path, *, left: int = 0) -> None:
-    """Leave so many bytes."""
-    size = shutil.disk_usage(folder).free - left
+    """Leave so many bytes, or fewer."""
     with (folder / FILLER).open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, max(1, size))
+        while (size := shutil.disk_usage(folder).free - left) > 0:
+            with suppress(OSError):  # others write meanwhile
+                os.posix_fallocate(file.fileno(), 0, size)
+                return
 
 
 def free(folder: Path) -> None:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 
 from cdc.errors import LogError, Unreachable
 from cdc.log.kafka_client import Servers
@@ -48,3 +48,20 @@ def test_a_topic_that_is_gone_or_another_one_is_named(later: dict[str, int], tol
     producer.close()
     assert isinstance(failure, LogError)
     assert failure.message.startswith(f"writing{told}: ")
+
+
+def test_a_fatal_error_that_closing_says_again_hides_no_other() -> None:
+    class Broken:
+        """A client as it is after its transaction timed out at the broker."""
+
+        def purge(self) -> None:
+            """Nothing waits."""
+
+        def close(self) -> None:
+            raise KafkaException(KafkaError(KafkaError.INVALID_TXN_STATE, fatal=True))
+
+    topics: Any = Topics(kept=1)
+    producer = KafkaProducer(Servers("127.0.0.1:1"), topics, "w", {})
+    producer.client.close()
+    producer.client = Broken()
+    producer.close()
