@@ -59,6 +59,7 @@ bench: setup
 
 faults: setup
 	$(BIN)/python -m tests.faults.kills --kills $(KILLS)
+	$(BIN)/python -m tests.faults.steps
 	$(BIN)/python -m tests.faults $(FAULTS)
 
 fuzz: setup

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cdc.errors import CdcError, LogError, Unreachable
+from cdc.ports import Seam, untouched
 
 FORMAT = 1
 """Number of the tables' form, kept as `user_version`."""
@@ -109,7 +110,7 @@ pragma user_version = {FORMAT};
 class EmbeddedFile:
     """One connection to the file; threads take turns on it, processes by SQLite's lock."""
 
-    def __init__(self, path: Path, *, wait_seconds: float) -> None:
+    def __init__(self, path: Path, *, wait_seconds: float, seam: Seam = untouched) -> None:
         self.path = path
         self._wait_seconds = wait_seconds
         self._turn = threading.RLock()
@@ -117,8 +118,8 @@ class EmbeddedFile:
         with self._errors("opening"):
             path.parent.mkdir(parents=True, exist_ok=True)
             # Waiting for the lock is our own: SQLite's waits up to 100 ms between two tries.
-            self.connection = sqlite3.connect(
-                path, timeout=0, isolation_level=None, check_same_thread=False
+            self.connection: sqlite3.Connection = seam(
+                sqlite3.connect(path, timeout=0, isolation_level=None, check_same_thread=False)
             )
         try:
             self._prepare()

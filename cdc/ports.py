@@ -7,7 +7,7 @@ Every call that waits is bounded by the adapter's own named limits, and raises
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 
 from cdc.model import Message, Offsets, Output, Record, TopicDifference, TopicSpec
@@ -18,6 +18,15 @@ B_contra = TypeVar("B_contra", contravariant=True)
 C = TypeVar("C")
 C_contra = TypeVar("C_contra", contravariant=True)
 R = TypeVar("R")
+
+Seam = Callable[[Any], Any]
+"""What every connection to the outside (server, broker, registry, file) passes through when it is
+made: itself, but for tests that count its calls, or crash at one (`cdc.testing.Crash`)."""
+
+
+def untouched(connection: Any) -> Any:
+    """The seam of every run but such tests."""
+    return connection
 
 
 class Source(Protocol[B_co, C_contra]):
@@ -122,8 +131,11 @@ class Log(Protocol):
         a crash then repeats what was written since the last checkpoint."""
         ...
 
-    def reader(self, topics: Sequence[str], group: str) -> LogReader:
-        """A reader in a consumer group."""
+    def reader(self, topics: Sequence[str], group: str, *, is_sole: bool = False) -> LogReader:
+        """A reader in a consumer group.
+
+        One that is the group's sole member takes the place of its predecessor at once, where the
+        log would wait to see whether that one is dead; if it lives, it is fenced."""
         ...
 
     def follow(self, topic: str, start: Offsets, *, wait_seconds: float) -> Iterator[Message]:

@@ -21,6 +21,7 @@ from cdc.console import discovery
 from cdc.console.server import ConsoleServer, serve
 from cdc.errors import CdcError
 from cdc.observe import Metrics
+from cdc.ports import Seam, untouched
 from cdc.supervisor import Supervisor
 from cdc.wiring import stages_of
 from cdc.wiring.capture import is_reference_reader
@@ -33,7 +34,10 @@ logger = structlog.get_logger()
 
 @contextmanager
 def running(
-    config: ConnectorConfig, stages: tuple[str, ...], environment: Mapping[str, str]
+    config: ConnectorConfig,
+    stages: tuple[str, ...],
+    environment: Mapping[str, str],
+    seam: Seam = untouched,
 ) -> Iterator[Running]:
     """The connector's stages, started; stopped and joined at the end of the block."""
     if not is_compiled():
@@ -55,7 +59,7 @@ def running(
         pid=os.getpid(),
         quiet_seconds_max=QUIET_HEARTBEATS * heartbeat,
     )
-    supervisor = Supervisor(stages_of(config, metrics, stages))
+    supervisor = Supervisor(stages_of(config, metrics, stages, seam))
     run = Running(config, metrics, supervisor)
     with _console(run, environment):
         supervisor.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pymysql
 from pymysql.connections import Connection
@@ -28,12 +28,14 @@ Row = dict[str, Any]
 def connect(settings: ServerSettings) -> Connection[DictCursor]:
     """A session in UTC that commits by itself; SourceError or Unreachable if there is none."""
     try:
-        connection = pymysql.connect(**connect_options(settings), cursorclass=DictCursor)
+        connection: Any = settings.seam(
+            pymysql.connect(**connect_options(settings), cursorclass=DictCursor)
+        )
     except (pymysql.MySQLError, OSError, ValueError) as error:
         raise connect_refusal(settings, error) from error
     # The greeting must come soon; a look into information_schema may take its time.
-    connection._read_timeout = QUERY_SECONDS_MAX  # type: ignore[attr-defined]
-    return connection
+    connection._read_timeout = QUERY_SECONDS_MAX
+    return cast("Connection[DictCursor]", connection)
 
 
 def connect_options(settings: ServerSettings) -> dict[str, Any]:

@@ -84,7 +84,7 @@ class Dump:
             connection._execute_command(command, body)
         except (pymysql.MySQLError, OSError) as error:
             raise dump_refusal(settings, facts.flavor, *code_and_text(error)) from error
-        self._socket = connection._sock
+        self._socket = settings.seam(connection._sock)
         self._socket.setblocking(False)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)

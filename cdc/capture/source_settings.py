@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from cdc.patterns import TablePatterns
+from cdc.ports import Seam, untouched
 
 Coordinates = Literal["auto", "gtid", "file"]
 TlsMode = Literal["disabled", "preferred", "required", "verify_ca", "verify_identity"]
@@ -61,6 +62,7 @@ class ServerSettings:
     """How long a server that lacks transactions of the checkpoint may take to catch up."""
     batch_bytes_max: int = BATCH_BYTES_MAX
     event_bytes_max: int = EVENT_BYTES_MAX
+    seam: Seam = field(default=untouched, repr=False, compare=False)
 
     @property
     def origin(self) -> str:

@@ -12,6 +12,7 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from cdc.errors import CdcError, RegistryError, Unreachable
+from cdc.ports import Seam, untouched
 
 TIMEOUT_SECONDS = 10
 """For each of connecting, sending and waiting for an answer; the client itself has no limit."""
@@ -40,6 +41,7 @@ class ConfluentRegistry:
         key_file: Path | None = None,
         key_password: str | None = None,
         timeout_seconds: int = TIMEOUT_SECONDS,
+        seam: Seam = untouched,
     ) -> None:
         self._where = _without_login(url)
         config: dict[str, Any] = {
@@ -62,7 +64,7 @@ class ConfluentRegistry:
         if key_password is not None:
             config["ssl.key.password"] = key_password
         try:
-            self._client = SchemaRegistryClient(config)
+            self._client: SchemaRegistryClient = seam(SchemaRegistryClient(config))
             self._forget: Callable[[], None] = self._client.clear_caches
         except (OSError, ValueError) as error:
             # The client repeats its settings, logins too (invariant 9); an OSError names a file.

@@ -10,6 +10,7 @@ from typing import Any
 
 from cdc.embedded_file import EmbeddedFile
 from cdc.errors import RegistryError
+from cdc.ports import Seam, untouched
 
 KEPT_MAX = 10_000
 """Ids and schemas remembered; when full, all are forgotten."""
@@ -18,8 +19,10 @@ KEPT_MAX = 10_000
 class EmbeddedRegistry:
     """Schemas by id and subject, with no rules of its own about what fits what."""
 
-    def __init__(self, path: Path | str, *, timeout_seconds: float = 30.0) -> None:
-        self._file = EmbeddedFile(Path(path), wait_seconds=timeout_seconds)
+    def __init__(
+        self, path: Path | str, *, timeout_seconds: float = 30.0, seam: Seam = untouched
+    ) -> None:
+        self._file = EmbeddedFile(Path(path), wait_seconds=timeout_seconds, seam=seam)
         self._ids: dict[tuple[str, str], int] = {}
         self._schemas: dict[int, Any] = {}
 

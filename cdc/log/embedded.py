@@ -14,6 +14,7 @@ from cdc.log.embedded_writer import EmbeddedWriter
 from cdc.log.membership import LEASE_SECONDS, Membership
 from cdc.log.topics import compare
 from cdc.model import Message, Offsets, TopicDifference, TopicSpec
+from cdc.ports import Seam, untouched
 
 
 class EmbeddedLog:
@@ -25,8 +26,9 @@ class EmbeddedLog:
         *,
         timeout_seconds: float = 30.0,
         lease_seconds: float = LEASE_SECONDS,
+        seam: Seam = untouched,
     ) -> None:
-        self._path = Path(path)
+        self._path, self._seam = Path(path), seam
         self._timeout_seconds = timeout_seconds
         self._lease_seconds = lease_seconds
         self._file = self._open()
@@ -69,8 +71,8 @@ class EmbeddedLog:
     def acknowledged_writer(self, name: str) -> EmbeddedWriter:
         return self.writer(name)  # a transaction costs nothing more here
 
-    def reader(self, topics: Sequence[str], group: str) -> EmbeddedReader:
-        file = self._open()
+    def reader(self, topics: Sequence[str], group: str, *, is_sole: bool = False) -> EmbeddedReader:
+        file = self._open()  # who is dead is known at once, also where several may live
         membership = Membership(file, group, topics, lease_seconds=self._lease_seconds)
         return EmbeddedReader(file, group, membership)
 
@@ -85,7 +87,7 @@ class EmbeddedLog:
         self._file.close()
 
     def _open(self) -> EmbeddedFile:
-        return EmbeddedFile(self._path, wait_seconds=self._timeout_seconds)
+        return EmbeddedFile(self._path, wait_seconds=self._timeout_seconds, seam=self._seam)
 
 
 def _settings(connection: sqlite3.Connection, topic: str) -> Mapping[str, str] | None:

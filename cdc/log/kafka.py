@@ -10,6 +10,7 @@ from cdc.log.kafka_reader import KafkaReader, follow
 from cdc.log.kafka_topics import KafkaTopics, is_internal
 from cdc.log.kafka_writer import KafkaWriter
 from cdc.model import Message, Offsets, TopicDifference, TopicSpec
+from cdc.ports import Seam, untouched
 
 BROKERS_DEFAULT = -1
 """Replication of the checkpoint topics where none is given: the broker's own default."""
@@ -25,8 +26,9 @@ class KafkaLog:
         *,
         replication: int = BROKERS_DEFAULT,
         timeout_seconds: float = 30.0,
+        seam: Seam = untouched,
     ) -> None:
-        self._servers = Servers(bootstrap_servers, dict(options or {}), timeout_seconds)
+        self._servers = Servers(bootstrap_servers, dict(options or {}), timeout_seconds, seam)
         self._topics = KafkaTopics(self._servers)
         self._replication = replication
 
@@ -50,8 +52,8 @@ class KafkaLog:
     def acknowledged_writer(self, name: str) -> AcknowledgedWriter:
         return AcknowledgedWriter(self._servers, self._topics, name, replication=self._replication)
 
-    def reader(self, topics: Sequence[str], group: str) -> KafkaReader:
-        return KafkaReader(self._servers, self._topics, topics, group)
+    def reader(self, topics: Sequence[str], group: str, *, is_sole: bool = False) -> KafkaReader:
+        return KafkaReader(self._servers, self._topics, topics, group, is_sole=is_sole)
 
     def follow(self, topic: str, start: Offsets, *, wait_seconds: float) -> Iterator[Message]:
         return follow(self._servers, self._topics, topic, start, wait_seconds=wait_seconds)

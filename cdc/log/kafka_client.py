@@ -7,11 +7,12 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from confluent_kafka import KafkaError, KafkaException, libversion
 
 from cdc.errors import CdcError, Fenced, LogError, Unreachable
+from cdc.ports import Seam, untouched
 
 Options = Mapping[str, str | int | float | bool]
 """librdkafka's properties, as its CONFIGURATION.md names them."""
@@ -26,6 +27,7 @@ OWN_OPTIONS = frozenset(
         "enable.idempotence",
         "enable.partition.eof",
         "group.id",
+        "group.instance.id",
         "isolation.level",
         "metadata.broker.list",
         "partition.assignment.strategy",
@@ -41,6 +43,7 @@ _FENCED = {
     KafkaError._FENCED,
     KafkaError.PRODUCER_FENCED,
     KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.FENCED_INSTANCE_ID,
 }
 _SILENT = {
     KafkaError._TIMED_OUT,
@@ -116,6 +119,7 @@ class Servers:
     bootstrap_servers: str
     options: Options = field(default_factory=dict, repr=False)
     timeout_seconds: float = 30.0
+    seam: Seam = untouched
 
     def __post_init__(self) -> None:
         own = sorted(OWN_OPTIONS.intersection(self.options))
@@ -129,6 +133,12 @@ class Servers:
         self, kind: Callable[..., T], defaults: Options, fixed: Options, faults: Faults
     ) -> T:
         """A producer, consumer or admin client; a fault in the options names the option alone."""
+        return cast(T, self.seam(self.bare_client(kind, defaults, fixed, faults)))
+
+    def bare_client(
+        self, kind: Callable[..., T], defaults: Options, fixed: Options, faults: Faults
+    ) -> T:
+        """The same, not passed through the seam."""
         config: dict[str, Any] = {
             **defaults,
             **self.options,
@@ -150,7 +160,7 @@ class Servers:
         code = error.code()
         if code in _FENCED:
             return Fenced(
-                f"{doing}: a newer writer of the same name took over ({error.name()})",
+                f"{doing}: a newer one of the same name took over ({error.name()})",
                 hint="leave the newer one running; two at once need two connector names",
             )
         last = faults.last if faults else None

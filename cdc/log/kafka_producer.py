@@ -71,13 +71,14 @@ class KafkaProducer:
         self.servers = servers
         self.name = name
         self.faults = Faults()
-        self.client: Any = servers.client(Producer, _DEFAULTS, fixed, self.faults)
+        client = servers.bare_client(Producer, _DEFAULTS, fixed, self.faults)
+        self.client: Any = servers.seam(client)
         self._partitions = _Partitions(topics)
         # Without reports only: the fast lane asks for none.
         is_fast = (
             bool(fixed.get("transactional.id")) and handover is not None and handover.is_possible()
         )
-        self._handover = handover.Handover(self.client) if is_fast else None
+        self._handover: Any = servers.seam(handover.Handover(client)) if is_fast else None
 
     @property
     def is_fast(self) -> bool:

@@ -53,7 +53,13 @@ class KafkaReader:
     """Reads topics as a member of a group; cooperative, so others keep what they have."""
 
     def __init__(
-        self, servers: Servers, topics: KafkaTopics, names: Sequence[str], group: str
+        self,
+        servers: Servers,
+        topics: KafkaTopics,
+        names: Sequence[str],
+        group: str,
+        *,
+        is_sole: bool = False,
     ) -> None:
         self._servers = servers
         self._topics = topics
@@ -74,6 +80,9 @@ class KafkaReader:
                 **_FIXED,
                 "group.id": group,
                 "partition.assignment.strategy": "cooperative-sticky",
+                # Who comes back by the same name has its partitions again at once; else they
+                # are kept for a killed member until its session ends.
+                **({"group.instance.id": group} if is_sole else {}),
             },
             self._faults,
         )
@@ -212,6 +221,8 @@ def read_failure(servers: Servers, doing: str, message: Any, error: KafkaError) 
             hint="retention deleted what wasn't read yet, or the topic was made anew;"
             " raise its retention, then set the group's offsets to where to go on",
         )
+    if error.code() == KafkaError._FATAL:  # a consumer's only fatal one, in other words
+        error = KafkaError(KafkaError.FENCED_INSTANCE_ID)
     return servers.failure(f"{doing} {where}", error)
 
 

@@ -31,7 +31,6 @@ warnings.filterwarnings("ignore", "Producer abort_transaction failed", RuntimeWa
 _LOST_PARTITIONS = {
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
-    KafkaError.FENCED_INSTANCE_ID,
     KafkaError.REBALANCE_IN_PROGRESS,
     KafkaError._ASSIGNMENT_LOST,
 }

@@ -8,6 +8,7 @@ from functools import partial
 
 from cdc.config import ConnectorConfig
 from cdc.observe import Metrics
+from cdc.ports import Seam, untouched
 from cdc.supervisor import OpenPipeline, Pipeline, Signs, Stage
 from cdc.wiring.held import Opened, Opener
 
@@ -16,7 +17,10 @@ SCHEMAS_WAIT_SECONDS = 60.0
 
 
 def stages_of(
-    config: ConnectorConfig, metrics: Metrics, names: tuple[str, ...]
+    config: ConnectorConfig,
+    metrics: Metrics,
+    names: tuple[str, ...],
+    seam: Seam = untouched,
 ) -> tuple[Stage, ...]:
     """The stages of these names; views are a stage each."""
     stages: list[Stage] = []
@@ -28,17 +32,17 @@ def stages_of(
 
         duty = Duty() if has_standby(config) else None
         beside = partial(relieved, duty=duty) if duty else None
-        stages.append(_stage("capture", config, metrics, capture_opener(duty)))
+        stages.append(_stage("capture", config, metrics, capture_opener(duty), seam))
     if "translate" in names:
         from cdc.wiring.translate import open_translate
 
-        stages.append(_stage("translate", config, metrics, open_translate, beside))
+        stages.append(_stage("translate", config, metrics, open_translate, seam, beside))
     if "views" in names:
         from cdc.wiring.views import view_opener
 
         for index, view in enumerate(config.views):
             opener = view_opener(index, view)
-            stages.append(_stage(f"views/{view.view}", config, metrics, opener, beside))
+            stages.append(_stage(f"views/{view.view}", config, metrics, opener, seam, beside))
     return tuple(stages)
 
 
@@ -47,13 +51,14 @@ def _stage(
     config: ConnectorConfig,
     metrics: Metrics,
     opener: Opener,
+    seam: Seam,
     beside: Callable[[OpenPipeline], OpenPipeline] | None = None,
 ) -> Stage:
     """`beside` makes it one that runs only where capture does, in the same process."""
     meter = metrics.stage(name)
 
     def open_pipeline(stop: threading.Event, signs: Signs) -> Pipeline:
-        with Opened() as opened:
+        with Opened(seam) as opened:
             return opener(config, meter, stop, signs, opened)
 
     return Stage(

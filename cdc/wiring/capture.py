@@ -34,7 +34,7 @@ from cdc.log.sink import CheckpointSink
 from cdc.metering import Meter
 from cdc.observe import StageMetrics
 from cdc.overlap import EitherEvent, Overlapped
-from cdc.ports import Log, LogWriter, Registry
+from cdc.ports import Log, LogWriter, Registry, Seam, untouched
 from cdc.spool.ahead import SpoolAhead
 from cdc.supervisor import Pipeline, Signs
 from cdc.wiring.dead_letters import open_dead_letters
@@ -52,7 +52,7 @@ def event_settings(config: ConnectorConfig) -> ChangeEventSettings:
     return settings
 
 
-def server_settings(config: ConnectorConfig) -> ServerSettings:
+def server_settings(config: ConnectorConfig, seam: Seam = untouched) -> ServerSettings:
     """How to reach and follow the server of the configuration."""
     source = config.source
     assert isinstance(source, ServerSection)
@@ -73,6 +73,7 @@ def server_settings(config: ConnectorConfig) -> ServerSettings:
         connect_timeout_seconds=source.connect_timeout_seconds,
         lineage_wait_seconds=source.lineage_wait_seconds,
         batch_bytes_max=config.limits.batch_bytes_max,
+        seam=seam,
     )
 
 
@@ -207,7 +208,8 @@ def _open_capture(
     ended = EitherEvent(stop)  # the reading ends as well when a write has failed, or the lock
     lock: ConnectorLock | None = None
     if duty is not None:
-        lock = opened.for_sink(ConnectorLock(server_settings(config), on_lost=ended.set))
+        lock_settings = server_settings(config, opened.seam)
+        lock = opened.for_sink(ConnectorLock(lock_settings, on_lost=ended.set))
     noting = partial(spooling.noting, stop) if spooling is not None else nullcontext
     log, writer, registry = _ends(config, lock, duty, stop, signs, opened, noting)
     idle = threading.Event()
@@ -223,7 +225,7 @@ def _open_capture(
             batch_bytes_max=config.limits.batch_bytes_max,
         )
     else:
-        server = server_settings(config)
+        server = server_settings(config, opened.seam)
         kept = SpoolAhead(spooling.spool) if spooling is not None else None
         catalogue = opened(LiveCatalogue(server, kept=kept))
         source = _reader(config)(server, stop=ended, idle=idle, on_seen=metrics.seen)
@@ -289,10 +291,10 @@ def _ends(
         try:
             locked = beside.submit(duty.take, lock, failed, signs) if lock and duty else None
             with noting():
-                log = opened(reached_log(config))
+                log = opened(reached_log(config, opened.seam))
             writer = beside.submit(open_writer, log, locked)
             with noting():
-                registry = opened(reached_registry(config))
+                registry = opened(reached_registry(config, opened.seam))
             return log, writer.result(), registry
         except BaseException:
             failed.set()  # a standby would go on waiting

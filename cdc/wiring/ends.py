@@ -13,7 +13,7 @@ from cdc.errors import CdcError, LogError, RegistryError
 from cdc.log.embedded import EmbeddedLog
 from cdc.log.kafka import KafkaLog
 from cdc.model import TopicDifference, TopicSpec
-from cdc.ports import Log, Registry
+from cdc.ports import Log, Registry, Seam, untouched
 
 ANSWER_SECONDS_MAX = 5.0
 """How long a broker may take to answer at all, before it counts as away."""
@@ -25,30 +25,33 @@ FIRST_SCHEMA_ID = 1
 logger = structlog.get_logger()
 
 
-def open_log(config: ConnectorConfig) -> Log:
+def open_log(config: ConnectorConfig, seam: Seam = untouched) -> Log:
     """The log of the configuration."""
     section = config.log
     if isinstance(section, log_sections.KafkaLog):
-        return KafkaLog(section.bootstrap_servers, section.options)
-    return EmbeddedLog(section.path)
+        return KafkaLog(section.bootstrap_servers, section.options, seam=seam)
+    return EmbeddedLog(section.path, seam=seam)
 
 
-def reached_log(config: ConnectorConfig) -> Log:
+def reached_log(config: ConnectorConfig, seam: Seam = untouched) -> Log:
     """The log, which has answered; where it doesn't, Unreachable sooner than other calls are."""
     section = config.log
     if isinstance(section, log_sections.KafkaLog):
         probe = KafkaLog(
-            section.bootstrap_servers, section.options, timeout_seconds=ANSWER_SECONDS_MAX
+            section.bootstrap_servers,
+            section.options,
+            timeout_seconds=ANSWER_SECONDS_MAX,
+            seam=seam,
         )
         probe.topics()
-    return open_log(config)
+    return open_log(config, seam)
 
 
-def open_registry(config: ConnectorConfig) -> Registry:
+def open_registry(config: ConnectorConfig, seam: Seam = untouched) -> Registry:
     """The schema registry of the configuration."""
     section = config.registry
     if isinstance(section, log_sections.EmbeddedRegistry):
-        return EmbeddedRegistry(config.registry_path)
+        return EmbeddedRegistry(config.registry_path, seam=seam)
     from cdc.codec.registry_confluent import ConfluentRegistry  # its HTTP client takes memory
 
     auth = section.auth
@@ -60,12 +63,13 @@ def open_registry(config: ConnectorConfig) -> Registry:
         ca_file=section.tls.ca,
         certificate_file=section.tls.cert,
         key_file=section.tls.key,
+        seam=seam,
     )
 
 
-def reached_registry(config: ConnectorConfig) -> Registry:
+def reached_registry(config: ConnectorConfig, seam: Seam = untouched) -> Registry:
     """The registry, which has answered; Unreachable where it doesn't."""
-    registry = open_registry(config)
+    registry = open_registry(config, seam)
     try:
         registry.schema(FIRST_SCHEMA_ID)
     except RegistryError:

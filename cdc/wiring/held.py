@@ -8,13 +8,15 @@ from typing import Any
 
 from cdc.config import ConnectorConfig
 from cdc.observe import StageMetrics
+from cdc.ports import Seam, untouched
 from cdc.supervisor import Pipeline, Signs
 
 
 class Opened:
     """Closes what was opened already when the rest of an opening fails."""
 
-    def __init__(self) -> None:
+    def __init__(self, seam: Seam = untouched) -> None:
+        self.seam = seam
         self._closers: list[Callable[[], None]] = []
         self._of_sink: list[Callable[[], None]] = []
 

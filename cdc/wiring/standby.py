@@ -166,6 +166,22 @@ class Relieved(EitherEvent):
         return self.is_set() and not self._stop.is_set()
 
 
+class RelievedSource(Generic[B, C]):
+    """The source of a stage that runs beside capture: another instance may take its place."""
+
+    def __init__(self, source: Source[B, C], duty: Duty, endings: Endings) -> None:
+        self._source, self._duty, self._endings = source, duty, endings
+
+    def read(self, after: C | None) -> Iterator[B]:
+        try:
+            yield from self._source.read(after)
+        except Fenced as error:
+            raise self._endings.meaning(error, is_held=self._duty.is_here()) from error
+
+    def close(self) -> None:
+        self._source.close()
+
+
 class RelievedSink(Generic[R, C]):
     """The sink of a stage that runs beside capture: it ends where another instance runs."""
 
@@ -196,7 +212,11 @@ def relieved(open_pipeline: OpenPipeline, duty: Duty) -> OpenPipeline:
         duty.wait(stop, signs)
         ended = Relieved(stop, duty)
         pipeline = open_pipeline(ended, signs)
-        pipeline = replace(pipeline, sink=RelievedSink(pipeline.sink, duty, endings, ended))
+        pipeline = replace(
+            pipeline,
+            source=RelievedSource(pipeline.source, duty, endings),
+            sink=RelievedSink(pipeline.sink, duty, endings, ended),
+        )
         if not duty.is_here():  # it stood still meanwhile, and its writer may have ended another's
             ended.set()
             pipeline.close()

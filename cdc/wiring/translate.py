@@ -27,8 +27,8 @@ def open_translate(
     signs: Signs,
     opened: Opened,
 ) -> Pipeline:
-    log = opened(reached_log(config))
-    registry = opened(reached_registry(config))
+    log = opened(reached_log(config, opened.seam))
+    registry = opened(reached_registry(config, opened.seam))
     translator = Translator(
         connector=config.connector,
         streams=config.streams,
@@ -40,7 +40,7 @@ def open_translate(
     create_topics(log, *map(config.topics.change_topic, translator.input_topics))
     create_own_topics(log, *map(config.topics.event_topic, translator.output_topics))
     name = f"{config.connector}.translate"
-    reader = opened(log.reader(translator.input_topics, name))
+    reader = opened(log.reader(translator.input_topics, name, is_sole=True))
     source = topic_source(config, metrics, reader, stop, signs.alive)
     meter = Meter(
         metrics,

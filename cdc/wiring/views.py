@@ -34,15 +34,15 @@ def view_opener(index: int, view: ViewSettings) -> Opener:
         # Here, since SQLAlchemy is a sixth of the memory of a process that only captures.
         from cdc.views.sqlite import SqliteViewStore
 
-        log = opened(reached_log(config))
-        registry = opened(reached_registry(config))
+        log = opened(reached_log(config, opened.seam))
+        registry = opened(reached_registry(config, opened.seam))
         create_topics(log, config.topics.event_topic(view.topic))
         projection = compiled_view(
             f"views[{index}]", view, registry, _own_events(config, view.topic)
         )
         store = SqliteViewStore(projection.table, view.store.path)
         materializer = Materializer(projection, registry)
-        reader = opened(log.reader([view.topic], f"{config.connector}.{view.group}"))
+        reader = opened(log.reader([view.topic], f"{config.connector}.{view.group}", is_sole=True))
         source = topic_source(config, metrics, reader, stop, signs.alive)
         meter = Meter(
             metrics,

@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
-from cdc.errors import CdcError, LogError, Unreachable
+from cdc.errors import CdcError, Fenced, LogError, Unreachable
 from cdc.log.kafka import KafkaLog
 from cdc.log.kafka_client import Servers
 from cdc.log.kafka_topics import KafkaTopics
@@ -84,6 +84,26 @@ def test_a_broker_that_goes_away_and_returns_costs_nothing(own_broker: Server, f
     for partition in range(2):
         own = [message for message in found if message.partition == partition]
         assert values(own) == [b"%d" % i for i in range(partition, 100 * BATCHES, 2)]
+
+
+def test_a_sole_reader_takes_the_place_of_one_that_is_not_known_to_be_dead(
+    kafka_address: str,
+) -> None:
+    log = KafkaLog(kafka_address, {"session.timeout.ms": 45_000})
+    topic, group = new_topic(log, 3), new_name()
+    writer = log.writer(new_name())
+    writer.write(records(topic, 9))
+    readers = [log.reader([topic], group, is_sole=True) for _ in range(2)]
+    for reader in readers:
+        reader.start(None)
+        assert len(polled(reader, 9)) == 9
+    with pytest.raises(Fenced):
+        writer.write([], reader=readers[0])
+    writer.write([], reader=readers[1])
+    with pytest.raises(Fenced):
+        polled(readers[0], 99)
+    for reader in readers:
+        reader.close()
 
 
 def test_a_record_that_is_too_large_is_named_with_its_topic_and_size(kafka_address: str) -> None:

@@ -9,7 +9,7 @@ import argparse
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,11 +21,11 @@ from cdc.services import DatabaseServer, kafka, mariadb, mysql
 from cdc.services.progress import show_on_stderr
 from tests.bench.servers import ended
 from tests.connectors import Section
-from tests.faults.checker import Delivery, check
+from tests.faults.checker import Delivery
 from tests.faults.figures import JSON, keep, of_recoveries
 from tests.faults.killing import Kills
 from tests.faults.report import FAULTS, Report
-from tests.faults.rig import EMBEDDED, new_rig, over_kafka
+from tests.faults.rig import EMBEDDED, checked, new_rig, over_kafka
 from tests.services_plugin import fresh_database
 
 LOGS = ("kafka", "embedded")
@@ -82,11 +82,7 @@ def run_round(one: Round, bench: Bench) -> None:
             for stage in dice.sample(STAGES, sum(counts), counts=counts):
                 kills.kill(stage)
         rig.drain()
-        evidence = rig.evidence()
-    one.recoveries = kills.recoveries
-    one.report = check(evidence, delivery=bench.delivery)
-    if not one.report.is_right:
-        evidence.save(folder / "run.gz")
+        one.recoveries, one.report = kills.recoveries, checked(rig, bench.delivery)
 
 
 def main() -> int:
@@ -103,14 +99,14 @@ def main() -> int:
     show_on_stderr()
     rounds: list[Round] = []
     with opened(wanted.source, wanted.log, wanted.delivery) as bench:
-        print(" ".join(f"{name:>13}" for name in COLUMNS), flush=True)
+        print_row(COLUMNS)
         for number, left in enumerate(range(wanted.kills, 0, -ROUND_KILLS), 1):
             count = min(left, ROUND_KILLS)
             kills = dict(zip(STAGES, (count, round(count * TRANSLATE_SHARE)), strict=True))
             one = Round(number, wanted.seed + number, kills)
             run_round(one, bench)
             rounds.append(one)
-            _print_row(one.row())
+            print_row(one.row())
             for text in one.report.told:
                 print(f"  {text}", flush=True)
     totals = [sum(one.report.faults[fault] for one in rounds) for fault in FAULTS]
@@ -118,7 +114,7 @@ def main() -> int:
     records = sum(one.report.records for one in rounds)
     recoveries = [[at for one in rounds for at in one.recoveries[stage]] for stage in STAGES]
     seconds = [text for one in recoveries for text in _seconds(one)]
-    _print_row(("all", "", *kills_all, records, *totals, *seconds))
+    print_row(("all", "", *kills_all, records, *totals, *seconds))
     names = f"{wanted.source}, {wanted.log}, {wanted.delivery.replace('_', ' ')}"
     row = {
         "area": "connector",
@@ -149,7 +145,8 @@ def opened(source: str, log: str, delivery: Delivery) -> Iterator[Bench]:
         yield Bench(folder, server, section, delivery)
 
 
-def _print_row(row: tuple[Any, ...]) -> None:
+def print_row(row: Sequence[Any]) -> None:
+    """One line of a table."""
     print(" ".join(f"{one:>13}" for one in row), flush=True)
 
 

@@ -184,3 +184,23 @@ def test_a_server_that_has_such_locks_passes_the_check(
 ) -> None:
     rig = new_rig(tmp_path, mysql_database, seed=8, **EMBEDDED)
     assert "source.standby" not in rig.project.run("check", rig.file).stdout
+
+
+@pytest.mark.parametrize("stage", ["translate", "views"])
+def test_a_second_process_of_another_stage_takes_the_place_of_the_first(
+    tmp_path: Path, mysql_database: FreshDatabase, kafka_sections: Section, stage: str
+) -> None:
+    rig = new_rig(
+        tmp_path, mysql_database, seed=7, rows_max=ROWS_MAX, stages=STAGES, **kafka_sections
+    )
+    others = [one for one in STAGES if one != stage]
+    count = VIEWS if stage == "views" else 1
+    with rig.workload, rig.running(*others) as rest, rig.running(stage) as first:
+        first.wait_running(count)
+        with rig.running(stage) as second:
+            assert first.wait() == 3, first.said
+            second.wait_running(count)
+            wait_until(lambda count=rig.workload.count: rig.workload.count > count + 20, "a load")
+            assert [second.stop(), rest.stop()] == [0, 0], second.said
+    rig.drain()
+    assert_right(rig)
