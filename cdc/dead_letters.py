@@ -24,8 +24,16 @@ INVALID_TEXT: Final = "invalid_text"
 SUBSTITUTION: Final = "substitution"
 UNREADABLE_VALUE: Final = "unreadable_value"
 LEFT_OUT_COLUMNS: Final = "left_out_columns"
+OVERSIZED_RECORD: Final = "oversized_record"
 STATEMENT_ROWS: Final = "statement_rows"
-KINDS: Final = (INVALID_TEXT, SUBSTITUTION, UNREADABLE_VALUE, LEFT_OUT_COLUMNS, STATEMENT_ROWS)
+RULE: Final = "rule"
+UNREADABLE_EVENT: Final = "unreadable_event"
+CAPTURE_KINDS: Final = (
+    INVALID_TEXT, SUBSTITUTION, UNREADABLE_VALUE, LEFT_OUT_COLUMNS, OVERSIZED_RECORD,
+    STATEMENT_ROWS,
+)  # fmt: skip
+TRANSLATE_KINDS: Final = (RULE, UNREADABLE_EVENT)
+KINDS: Final = (*CAPTURE_KINDS, *TRANSLATE_KINDS)
 """Of faults that one change alone can have."""
 
 RAW_BYTES_MAX = 512 * 1024
@@ -134,6 +142,10 @@ class Policy:
     count_max: int = 100
     """Dead letters of a stage that are kept at a time; one more stops it."""
 
+    def speaks_of(self, kind: str) -> bool:
+        """Whether such a fault is more than an error, of some tables at least."""
+        return kind in self.dead_letter or any(one.kind == kind for one in self.skip)
+
     def rule_for(self, kind: str, table: str) -> SkipRule | None:
         """The first rule that drops such a change."""
         named = table if "." in table else f"{table}."
@@ -164,13 +176,11 @@ class DeadLetters:
         table: str,
         error: CdcError,
         make: Callable[[], DeadLetter],
-        dropped: Counter[tuple[str, str]],
-    ) -> DeadLetter | None:
-        """The dead letter to be written; None: a rule dropped the change. Else raises `error`."""
+    ) -> DeadLetter | str:
+        """The dead letter to be written, or why the change is dropped. Else raises `error`."""
         rule = self.policy.rule_for(kind, table)
         if rule is not None:
-            dropped[table, f"{rule.name} is in dead_letters.skip"] += 1
-            return None
+            return f"{rule.name} is in dead_letters.skip"
         if kind not in self.policy.dead_letter:
             raise error
         count = self.kept_count + self.made.total()

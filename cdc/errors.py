@@ -69,6 +69,11 @@ class SchemaError(CdcError):
 class RuleError(CdcError):
     """A rule that can't be applied to what it was given."""
 
+    def __init__(self, message: str, *, hint: str = "", kind: str = "") -> None:
+        """`kind` as of DecodeError."""
+        super().__init__(message, hint=hint)
+        self.kind = kind
+
 
 class ViewError(CdcError):
     """A view that can't be built or a store that failed."""

@@ -122,6 +122,10 @@ class Log(Protocol):
         """The offset after the last committed record of each partition."""
         ...
 
+    def record_bytes_max(self, topic: str) -> int:
+        """What a record of this topic may have at most, before compression; 0: no bound."""
+        ...
+
     def writer(self, name: str) -> LogWriter:
         """A transactional writer; opening it fences the earlier one of that name."""
         ...

@@ -281,6 +281,7 @@ class Reading:
     topic: str | None = None
     """Where descriptions are kept."""
     last_schema: Callable[[str], int | None] = lambda topic: None
+    record_bytes_max: int = 0
     schemas: dict[int, Any] = field(default_factory=dict)
     ids: dict[str, int] = field(default_factory=dict)
     """Ids by schema; given on to another reading, both frame alike."""
@@ -300,6 +301,7 @@ class Reading:
             given=self.descriptions,
             topic=self.topic,
             last_schema=self.last_schema,
+            record_bytes_max=lambda topic: self.record_bytes_max,
         )
         self.decoder = self.capture.decoder.Decoder(
             self.binder,

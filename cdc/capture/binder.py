@@ -64,9 +64,10 @@ class Binder:
         topic: str | None = None,
         is_plain: bool = False,
         last_schema: LastSchema = lambda topic: None,
+        record_bytes_max: Callable[[str], int] = lambda topic: 0,
     ) -> None:
         """`catalogue`, `stored`, `given`, `topic`: see `Knowledge`. With `is_plain` schemas hold
-        nothing but what TABLE_MAP tells."""
+        nothing but what TABLE_MAP tells. `record_bytes_max` of a topic; 0: that isn't looked at."""
         self.connector = connector
         delimiter = settings.topic_delimiter
         self.transaction_topic = topic_name(
@@ -91,7 +92,7 @@ class Binder:
             veil=self._veil,
         )
         self._is_plain = is_plain
-        self._last_schema = last_schema
+        self._last_schema, self._record_bytes_max = last_schema, record_bytes_max
         self._schema_changes: list[Record] = []
         self._flavor: Flavor = "mysql"
         self._frames: dict[str, tuple[bytes, bytes]] = {}
@@ -156,6 +157,14 @@ class Binder:
         (self.undescribed.discard if plan.is_described else self.undescribed.add)(name)
         return plan
 
+    def known_of(self, shape: Shape, flavor: Flavor) -> tuple[Shape, Description | None]:
+        """What `plan` goes by where the stream is, so that it can be kept."""
+        table = (shape.database, shape.table)
+        description = None if self._is_plain else self._knowledge.known(table)
+        if flavor == "mariadb" and description is None:
+            shape = self._with_logical_types(shape)
+        return shape, description
+
     def frames(self, plan: TablePlan) -> tuple[bytes, bytes]:
         """Frames of the values and keys of a table's records; its topic is there afterwards."""
         key_id, value_id = self._announce(plan.topic, plan.key_schema, plan.value_schema)
@@ -190,6 +199,7 @@ class Binder:
             self.frames(plan),
             self._static_source(flavor),
             (avro_string(plan.shape.database), avro_string(plan.shape.table)),
+            record_bytes_max=self._record_bytes_max(plan.topic),
         )
 
     def _static_source(self, flavor: Flavor) -> bytes:

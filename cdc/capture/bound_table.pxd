@@ -17,3 +17,4 @@ cdef class BoundTable:
     cdef tuple json_columns
     cdef readonly str drop_reason
     cdef Py_ssize_t topic_index
+    cdef readonly Py_ssize_t record_bytes_max

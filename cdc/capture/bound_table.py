@@ -24,6 +24,7 @@ class BoundTable:
         static_source: bytes = b"",
         names: tuple[bytes, bytes] = (b"", b""),
         drop_reason: str = "",
+        record_bytes_max: int = 0,
     ) -> None:
         self.name = name
         """`database.table`, for counters and transaction records."""
@@ -43,3 +44,5 @@ class BoundTable:
         """As Avro strings."""
         self.drop_reason = drop_reason
         """Why its rows aren't captured, if they aren't."""
+        self.record_bytes_max = record_bytes_max
+        """What its topic takes; 0: that isn't looked at."""

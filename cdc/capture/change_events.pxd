@@ -34,6 +34,7 @@ cdef class ChangeEvents:
     cdef Py_ssize_t before_present
     cdef Py_ssize_t after_present
     cdef long long row
+    cdef Py_ssize_t images_bytes_max
 
     cdef int statement(self, str text) except? -1
     cdef int forget_statement(self) except? -1
@@ -52,3 +53,4 @@ cdef class ChangeEvents:
     cdef int _finish(self, Out out, int operation, bint is_counted) except? -1
     cdef int _tombstone(self, Out key) except? -1
     cdef int _revision(self, Out out) except? -1
+    cdef int _check_size(self, Py_ssize_t size) except? -1

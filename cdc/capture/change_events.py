@@ -12,6 +12,8 @@ from typing import Any
 
 import cython
 
+from cdc.dead_letters import OVERSIZED_RECORD
+from cdc.errors import DecodeError
 from cdc.model import ORDINAL_BITS, SEQUENCE_BITS
 
 if cython.compiled:
@@ -39,6 +41,8 @@ FRAME_BYTES = cython.declare(cython.Py_ssize_t, 5)
 REVISION_BYTES = cython.declare(cython.Py_ssize_t, 8)
 _ORDINAL_BITS = cython.declare(cython.int, ORDINAL_BITS)
 _SEQUENCE_BITS = cython.declare(cython.int, SEQUENCE_BITS)
+RECORD_OVERHEAD_BYTES = cython.declare(cython.Py_ssize_t, 1024)
+"""What a record has beside images, `source`, keys and id at most: times, headers, the log's own."""
 UNCHANGED = "skip.messages.without.change: no published column changed"
 
 
@@ -125,7 +129,19 @@ class ChangeEvents:
         self.before_present, self.after_present = before_present, after_present
         self.row = 0
         """The row's number in its event."""
-        return self.source.fill(bound, micros)
+        self.source.fill(bound, micros)
+        self.images_bytes_max = 0
+        """Of a record's images and keys; 0: any number."""
+        if bound.record_bytes_max:
+            self.images_bytes_max = max(
+                1,
+                bound.record_bytes_max
+                - RECORD_OVERHEAD_BYTES
+                - self.source.head.n
+                - self.source.tail.n
+                - self.transaction.id_prefix.n,
+            )
+        return 0
 
     @cython.cfunc
     @cython.exceptval(-1)
@@ -210,6 +226,10 @@ class ChangeEvents:
     def _change_key(self, value_at: cython.Py_ssize_t, before_end: cython.Py_ssize_t) -> cython.int:
         """The old key's row goes, the new key's row comes, as Debezium has it."""
         out: Out = self.block.data
+        # Both, before the first of them is noted; each has the other's key as a header.
+        keys: cython.Py_ssize_t = self.old_key.n + self.new_key.n
+        self._check_size(before_end - value_at + keys)
+        self._check_size(out.n - before_end + keys)
         before = out.slice(value_at, before_end)
         after = out.slice(before_end + 1, out.n)
         out.n = value_at
@@ -301,6 +321,7 @@ class ChangeEvents:
                 self.bound.name, f"operation {chr(operation)} is in skipped.operations"
             ] += 1
             return 0
+        self._check_size(out.n - value_at + key.n)
         if self.metadata.is_wanted:
             self.metadata.count(self.bound.name)
         if self.is_muted:
@@ -317,6 +338,21 @@ class ChangeEvents:
             revision_at, out.n - revision_at - REVISION_BYTES,
             further if further >= 0 else self.context.index,
         )  # fmt: skip
+        return 0
+
+    @cython.cfunc
+    @cython.inline
+    @cython.exceptval(-1)
+    def _check_size(self, size: cython.Py_ssize_t) -> cython.int:
+        """Images and keys of so many bytes fit into a record; nothing of it is noted yet."""
+        if self.images_bytes_max and size > self.images_bytes_max:
+            raise DecodeError(
+                f"a change of {self.bound.name} has {size} bytes of images and key, more than a"
+                f" record of {self.bound.topic} can hold: {self.bound.record_bytes_max} bytes",
+                hint="raise max.message.bytes of the topic and message.max.bytes in log.options, or"
+                " leave the large column out",
+                kind=OVERSIZED_RECORD,
+            )
         return 0
 
     @cython.cfunc

@@ -6,13 +6,19 @@ What is kept of a row are its images, less the values of columns that no record 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from cdc.capture import opcodes
+import orjson
+
+from cdc.capture import opcodes, rows
 from cdc.capture.checkpoint import Flavor
+from cdc.capture.columns import ColumnPlan
+from cdc.capture.description import Description
+from cdc.capture.settings import ChangeEventSettings
 from cdc.capture.shapes import Column, Shape, parse_table_map
+from cdc.capture.types import form_of
 from cdc.dead_letters import (
     RAW_BYTES_MAX,
     DeadLetter,
@@ -20,11 +26,11 @@ from cdc.dead_letters import (
     dead_letters_topic,
     digest_of,
 )
-from cdc.errors import DecodeError
+from cdc.errors import CdcError, DecodeError
 from cdc.model import Revision
 
 ABOUT_BYTES_MAX = 128 * 1024
-"""Of a shape, whose ENUM labels may be many."""
+"""Of a table's shape and description, whose labels may be many."""
 
 _HIDING = (opcodes.EXCLUDED, opcodes.CONSTANT, opcodes.CHANGED)
 
@@ -58,7 +64,7 @@ class RowChange:
     time_micros: int
     epoch: int
     sequence: int
-    """Of the last record before it."""
+    """The number that it takes: what goes out of its key with a higher one is newer."""
 
 
 class DeadChanges:
@@ -66,7 +72,7 @@ class DeadChanges:
 
     def __init__(
         self,
-        connector: str,
+        binder: Any,
         dead_letters: DeadLetters,
         *,
         dropped: Counter[tuple[str, str]],
@@ -75,12 +81,14 @@ class DeadChanges:
     ) -> None:
         """`add` writes a record among the others: topic, place, key, value; `clock` has
         nanoseconds."""
-        self._connector, self._topic = connector, dead_letters_topic(connector)
+        self._binder, self._connector = binder, binder.connector
+        self._topic = dead_letters_topic(binder.connector)
         self._dead_letters = dead_letters
         self._dropped, self._add, self._clock = dropped, add, clock
 
-    def row(self, bound: Any, change: RowChange, error: DecodeError) -> None:
-        """A row that can't be published: raises `error` unless the policy says otherwise."""
+    def row(self, bound: Any, change: RowChange, error: DecodeError) -> bool:
+        """Whether a row that can't be published is kept; raises `error` unless the policy says
+        otherwise."""
         place = change.place
 
         def make() -> DeadLetter:
@@ -88,6 +96,8 @@ class DeadChanges:
             raw: dict[str, bytes] = {}
             for name, present, image in change.images:
                 raw[f"{name}_present"], raw[name] = cut_out(bound.plan, present, image, hidden)
+            shape = parse_table_map(bound.table_map, change.flavor)
+            shape, known = self._binder.known_of(shape, change.flavor)
             about = {
                 "operation": change.operation,
                 "flavor": change.flavor,
@@ -95,7 +105,8 @@ class DeadChanges:
                 "server_id": change.server_id,
                 "thread": change.thread,
                 "time_micros": change.time_micros,
-                "shape": shape_value(parse_table_map(bound.table_map, change.flavor), hidden),
+                "shape": shape_value(shape, hidden),
+                "description": None if known is None else known.to_json(),
             }
             return self._letter(
                 error,
@@ -105,11 +116,11 @@ class DeadChanges:
                 length=sum(len(image) for _, _, image in change.images),
                 raw=raw,
                 about=about,
-                after=Revision(change.epoch, change.sequence),
+                revision=Revision(change.epoch, change.sequence),
                 hidden=tuple(bound.plan.columns[i].name for i in sorted(hidden)),
             )
 
-        self._settle(error, bound.name, make)
+        return self._settle(error, bound.name, make)
 
     def statement(self, text: str, database: str, place: Place, error: DecodeError) -> None:
         """DML as a statement, whose rows nobody knows: of its text nothing is kept."""
@@ -122,10 +133,13 @@ class DeadChanges:
 
         self._settle(error, database, make)
 
-    def _settle(self, error: DecodeError, table: str, make: Callable[[], DeadLetter]) -> None:
-        letter = self._dead_letters.settle(error.kind, table, error, make, self._dropped)
-        if letter is not None:
-            self._add(self._topic, 0, letter.key, letter.to_bytes())
+    def _settle(self, error: DecodeError, table: str, make: Callable[[], DeadLetter]) -> bool:
+        settled = self._dead_letters.settle(error.kind, table, error, make)
+        if isinstance(settled, str):
+            self._dropped[table, settled] += 1
+            return False
+        self._add(self._topic, 0, settled.key, settled.to_bytes())
+        return True
 
     def _letter(
         self,
@@ -137,16 +151,17 @@ class DeadChanges:
         length: int,
         raw: dict[str, bytes] | None = None,
         about: dict[str, Any] | None = None,
-        after: Revision | None = None,
+        revision: Revision | None = None,
         hidden: tuple[str, ...] = (),
     ) -> DeadLetter:
         digest = digest_of((raw or {}).values())
         # Invariant 7: what doesn't fit into a record isn't kept.
-        if sum(map(len, (raw or {}).values())) > RAW_BYTES_MAX or _size(about) > ABOUT_BYTES_MAX:
+        is_large = sum(map(len, (raw or {}).values())) > RAW_BYTES_MAX
+        if is_large or len(orjson.dumps(about)) > ABOUT_BYTES_MAX:
             raw = about = None
         coordinates = asdict(place)
-        if after is not None:
-            coordinates["after_revision"] = [after.epoch, after.sequence]
+        if revision is not None:
+            coordinates["revision"] = [revision.epoch, revision.sequence]
         return DeadLetter(
             id=name,
             stage="capture",
@@ -174,23 +189,82 @@ def hidden_columns(plan: Any) -> frozenset[int]:
 
 def cut_out(plan: Any, present: bytes, image: bytes, hidden: frozenset[int]) -> tuple[bytes, bytes]:
     """The columns-present bitmap and the image without the hidden columns."""
+    kept = [place for place in _places(plan, present, image) if place[0] not in hidden]
+    bitmap = _bitmap(dict.fromkeys((index for index, _, _ in kept), 1), plan.count)
+    nulls = _bitmap({nth: end < 0 for nth, (_, _, end) in enumerate(kept)}, len(kept))
+    return bitmap, nulls + b"".join(image[begin:end] for _, begin, end in kept if end >= 0)
+
+
+def change_of(letter: DeadLetter) -> tuple[Shape, Description | None, RowChange]:
+    """The row of a dead letter, to be decoded again; CdcError if it isn't kept."""
+    about, at = letter.about, letter.coordinates
+    if "shape" not in about:
+        raise CdcError(
+            f"the row of {letter.id} isn't kept: {letter.kind}, {letter.length} bytes",
+            hint="compare the table at the source, then drop it",
+        )
+    known = about["description"]
+    names = [name for name in ("before", "after") if name in letter.raw]
+    epoch, sequence = at["revision"]
+    return (
+        shape_of(about["shape"]),
+        None if known is None else Description.from_json(known),
+        RowChange(
+            Place(at["transaction"], at["file"], at["pos"], at["ordinal"], at["row"]),
+            about["operation"],
+            [(name, letter.raw[f"{name}_present"], letter.raw[name]) for name in names],
+            flavor=about["flavor"],
+            has_gtid=about["has_gtid"],
+            server_id=about["server_id"],
+            thread=about["thread"],
+            time_micros=about["time_micros"],
+            epoch=epoch,
+            sequence=sequence,
+        ),
+    )
+
+
+def rows_event(change: RowChange, table_id: int, columns: int) -> bytes:
+    """The body of an event of version 1 that holds the row alone."""
+    bitmaps = b"".join(present for _, present, _ in change.images)
+    images = b"".join(image for _, _, image in change.images)
+    count = bytes([columns]) if columns < 0xFB else b"\xfc" + columns.to_bytes(2, "little")
+    return table_id.to_bytes(6, "little") + bytes(2) + count + bitmaps + images
+
+
+def values_of(letter: DeadLetter) -> Iterator[tuple[str, str, bytes | None]]:
+    """Image, column and value of all that is kept of a row; values without their lengths."""
+    if "shape" not in letter.about:
+        return
+    shape = shape_of(letter.about["shape"])
+    settings = ChangeEventSettings()
+    plan = rows.RowPlan(
+        shape.table,
+        [
+            ColumnPlan(shape.table, column.name, form_of(column, None, settings))
+            for column in shape.columns
+        ],
+    )
+    for name in ("before", "after"):
+        if name in letter.raw:
+            image, present = letter.raw[name], letter.raw[f"{name}_present"]
+            for index, begin, end in _places(plan, present, image):
+                column = plan.columns[index]
+                begin += column.size if column.is_prefixed else 0
+                yield name, column.name, None if end < 0 else image[begin:end]
+
+
+def _places(plan: Any, present: bytes, image: bytes) -> Iterator[tuple[int, int, int]]:
+    """Column, begin and end of each value of an image; the end of null is -1."""
     here = [i for i in range(plan.count) if _bit(present, i)]
-    nulls = image[: (len(here) + 7) // 8]
-    at = len(nulls)
-    kept: list[int] = []
-    null_flags: list[int] = []
-    values: list[bytes] = []
+    at = (len(here) + 7) // 8
+    nulls = image[:at]
     for nth, index in enumerate(here):
-        begin = at
-        is_null = _bit(nulls, nth)
-        if not is_null:
-            at = plan.value_end(index, image, at, len(image))
-        if index not in hidden:
-            kept.append(index)
-            null_flags.append(is_null)
-            values.append(image[begin:at])
-    bitmap = _bitmap(dict.fromkeys(kept, 1), plan.count)
-    return bitmap, _bitmap(dict(enumerate(null_flags)), len(kept)) + b"".join(values)
+        if _bit(nulls, nth):
+            yield index, at, -1
+            continue
+        begin, at = at, plan.value_end(index, image, at, len(image))
+        yield index, begin, at
 
 
 def _bit(bitmap: bytes, index: int) -> int:
@@ -216,8 +290,3 @@ def shape_of(value: dict[str, Any]) -> Shape:
     """The shape that `shape_value` gave."""
     columns = tuple(Column(**{**one, "labels": tuple(one["labels"])}) for one in value["columns"])
     return Shape(**{**value, "columns": columns, "primary_key": tuple(value["primary_key"])})
-
-
-def _size(about: dict[str, Any] | None) -> int:
-    columns = about["shape"]["columns"] if about else ()
-    return sum(100 + len(one["name"]) + sum(map(len, one["labels"])) for one in columns)

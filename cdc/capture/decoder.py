@@ -25,9 +25,10 @@ from cdc.capture import binlog
 from cdc.capture.batch import EventBatch
 from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.compressed_events import plain_query, plain_rows
-from cdc.capture.dead_changes import DeadChanges
+from cdc.capture.dead_changes import DeadChanges, RowChange, rows_event
 from cdc.capture.dialect import version_of
 from cdc.capture.heartbeat_records import HeartbeatRecords
+from cdc.capture.knowledge import Place
 from cdc.capture.partial_update import ordinary_update
 from cdc.capture.unpublishable import Unpublishable
 from cdc.dead_letters import DeadLetters, Policy
@@ -76,6 +77,8 @@ DELETE_ROWS_COMPRESSED = cython.declare(cython.int, binlog.MARIADB_DELETE_ROWS_C
 ANNOTATE_ROWS = cython.declare(cython.int, binlog.MARIADB_ANNOTATE_ROWS)
 MARIADB_GTID = cython.declare(cython.int, binlog.MARIADB_GTID)
 
+ROW_ALONE = cython.declare(cython.longlong, 1)
+"""The table id of a row that is decoded alone."""
 BLOCK_BYTES_MAX = cython.declare(cython.Py_ssize_t, 8 << 20)
 """Of records in one output, but for the last event's: rows of a byte become records of hundreds
 (invariant 7)."""
@@ -121,7 +124,7 @@ class Decoder:
         self.tables = Tables(binder, self.block, self.transaction, self.cursor)
         self.boundaries = Boundaries(self.changes, self.tables, self.transaction, self.cursor)
         dead_changes = DeadChanges(
-            binder.connector,
+            binder,
             dead_letters or DeadLetters(Policy()),
             dropped=self.dropped,
             add=self.block.add,
@@ -172,6 +175,43 @@ class Decoder:
             raise DecodeError(f"{error.message} (at {place})", hint=error.hint) from error
         self.heartbeats.at(now_nanos)
         return Output(self.block.block(), self.checkpoint())
+
+    def again(
+        self, shape: Any, change: RowChange, checkpoint: Checkpoint
+    ) -> Output[Record, Checkpoint]:
+        """The change events of a row that was a dead letter, numbered behind the checkpoint.
+
+        No more is decoded after that: the stream isn't at its checkpoint."""
+        place = change.place
+        nothing_open = replace(checkpoint, transaction="", rows_done=0, awaited={})
+        self._start(replace(nothing_open, flavor=change.flavor, file=place.file, pos=place.pos))
+        self._open(change)
+        self.cursor.server_id = change.server_id
+        self.changes.begin_block(self.clock())
+        self.changes.metadata.is_wanted = False  # how many there were can't be told
+        at = Place(place.transaction, place.file, place.pos)
+        bound: BoundTable = self.binder.bind(shape, change.flavor, at)
+        self.tables.by_id[ROW_ALONE] = bound
+        self.rows.first_row = place.row
+        kind = binlog.WRITE_ROWS_V1 + "cud".index(change.operation)
+        self._event_of(kind, rows_event(change, ROW_ALONE, bound.plan.count))
+        return Output(self.block.block(), replace(checkpoint, sequence=self.changes.sequence))
+
+    def _open(self, change: RowChange) -> None:
+        """Be inside the transaction of the row, just before it."""
+        transaction: Transaction = self.transaction
+        name, place = change.place.transaction, change.place
+        source, _, number = name.rpartition(":")
+        if not change.has_gtid:
+            transaction.open_anonymous(source, int(number))
+        elif change.flavor == "mysql":
+            transaction.open_source(source, int(number), place.pos)
+        else:
+            domain, server_id, sequence = map(int, name.split("-"))
+            transaction.open_domain(domain, server_id, sequence, place.pos)
+        transaction.has_begun = True
+        transaction.ordinal = place.ordinal - 1
+        transaction.commit_micros, transaction.thread = change.time_micros, change.thread
 
     def checkpoint(self) -> Checkpoint:
         """The place after the last event decoded."""

@@ -158,6 +158,11 @@ class Knowledge:
         self._decide_unknown(table, place, found, {})
         return None
 
+    def known(self, table: TableName) -> Description | None:
+        """What is known of a table where the stream is, as it may be kept."""
+        known = self._known(table)
+        return known and self._veil(table, known)
+
     def logical_types(self, table: TableName) -> Mapping[str, str]:
         """Of a table without description: columns that look like BINARY, and what they are.
 

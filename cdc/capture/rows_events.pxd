@@ -17,6 +17,7 @@ cdef class RowsEvents:
     cdef object unpublishable
     cdef object dead_changes
     cdef object fault
+    cdef long long first_row
     cdef Py_ssize_t row_at
     cdef Py_ssize_t value_at
 

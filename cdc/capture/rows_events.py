@@ -45,6 +45,8 @@ class RowsEvents:
         self.unpublishable, self.dead_changes = unpublishable, dead_changes
         self.fault: DecodeError | None = None
         """What keeps all rows of the event from being published."""
+        self.first_row = 0
+        """The number of an event's first row; not 0 where a row comes again, alone."""
         self.row_at = self.value_at = 0
         """Where the row begins in its event, and its record in the block."""
         self.changes, self.tables = boundaries.changes, boundaries.tables
@@ -117,7 +119,7 @@ class RowsEvents:
         after_present: cython.Py_ssize_t,
     ) -> cython.int:
         """The rows of an event; one that can't be published ends as the policy says."""
-        self.changes.row = 0
+        self.changes.row = self.first_row
         while at < end:
             fault = self.fault
             try:
@@ -205,7 +207,9 @@ class RowsEvents:
         if at == self.row_at:
             raise self._empty_row(bound.name)
         if not changes.is_muted:
-            self.dead_changes.row(bound, self._change("cud"[operation], images), error)
+            change = self._change("cud"[operation], images)
+            if self.dead_changes.row(bound, change, error):
+                changes.sequence += 1
         changes.row += 1
         return at
 
@@ -230,7 +234,7 @@ class RowsEvents:
             thread=transaction.thread,
             time_micros=self.boundaries.time_micros(),
             epoch=changes.epoch,
-            sequence=changes.sequence,
+            sequence=changes.sequence + 1,
         )
 
     def _empty_row(self, name: str) -> DecodeError:

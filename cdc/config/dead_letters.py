@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -17,7 +17,10 @@ Kind = Literal[
     "substitution",
     "unreadable_value",
     "left_out_columns",
+    "oversized_record",
     "statement_rows",
+    "rule",
+    "unreadable_event",
 ]
 TablePattern = Annotated[str, AfterValidator(check_table_pattern)]
 
@@ -35,15 +38,23 @@ class DeadLettersSection(Section):
 
     unreadable_value: Choice = "fail"
     left_out_columns: Choice = "fail"
+    oversized_record: Choice = "fail"
     statement_rows: Choice = "fail"
+    rule: Choice = "fail"
+    unreadable_event: Choice = "fail"
     skip: tuple[SkipSection, ...] = ()
     later_records: Literal["pass"] = "pass"
     """Those of a key that has a dead letter go out; the order of that key is given up."""
     count_max: Annotated[int, Field(ge=1, le=100_000)] = 100
     """Dead letters of a stage that are kept at a time; one more stops it."""
 
-    def policy(self, further: Iterable[str] = ()) -> Policy:
-        """As the stages take it; `further` are kinds that other sections make dead letters of."""
-        chosen = {name for name, value in self if value == "dead_letter"}
-        rules = (SkipRule(one.rule, one.kind, TablePatterns(one.tables)) for one in self.skip)
-        return Policy(frozenset(chosen).union(further), tuple(rules), self.count_max)
+    def policy(self, kinds: Collection[str], further: Iterable[str] = ()) -> Policy:
+        """Of a stage whose changes have faults of these kinds; `further` are those that other
+        sections make dead letters of."""
+        chosen = {name for name, value in self if value == "dead_letter" and name in kinds}
+        rules = tuple(
+            SkipRule(one.rule, one.kind, TablePatterns(one.tables))
+            for one in self.skip
+            if one.kind in kinds
+        )
+        return Policy(frozenset(chosen).union(further), rules, self.count_max)

@@ -52,6 +52,9 @@ class EmbeddedLog:
         )
         return dict(rows)
 
+    def record_bytes_max(self, topic: str) -> int:
+        return 0
+
     def end_offsets(self, topic: str) -> Offsets:
         rows = self._file.rows(
             f"asking for the end of {topic}",

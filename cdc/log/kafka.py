@@ -14,6 +14,8 @@ from cdc.ports import Seam, untouched
 
 BROKERS_DEFAULT = -1
 """Replication of the checkpoint topics where none is given: the broker's own default."""
+MESSAGE_BYTES_DEFAULT = 1_000_000
+"""librdkafka's own bound of a record."""
 
 
 class KafkaLog:
@@ -45,6 +47,11 @@ class KafkaLog:
     def end_offsets(self, topic: str) -> Offsets:
         """Kafka counts the markers of transactions too, so it may be past the last record."""
         return self._topics.settled_ends(topic)
+
+    def record_bytes_max(self, topic: str) -> int:
+        """By the topic's own setting and the client's; a broker takes more where it compresses."""
+        own = int(self._servers.options.get("message.max.bytes", MESSAGE_BYTES_DEFAULT))
+        return min(own, self._topics.record_bytes_max(topic))
 
     def writer(self, name: str) -> KafkaWriter:
         return KafkaWriter(self._servers, self._topics, name, replication=self._replication)

@@ -112,18 +112,7 @@ class KafkaTopics:
     ) -> Sequence[TopicDifference]:
         if not specs:
             return []
-        asked = self._admin.describe_configs(
-            [_kinds.ConfigResource(_kinds.ResourceType.TOPIC, spec.name) for spec in specs],
-            request_timeout=self._servers.timeout_seconds,
-        )
-        configs: dict[str, Mapping[str, Any]] = {}
-        for resource, answer in asked.items():
-            try:
-                configs[resource.name] = answer.result()
-            except KafkaException as error:
-                raise self._failure(
-                    f"reading the settings of topic {resource.name}", error
-                ) from error
+        configs = self._configs([spec.name for spec in specs])
         differences = []
         for spec in specs:
             partitions = there[spec.name].partitions
@@ -136,6 +125,34 @@ class KafkaTopics:
             }
             differences += compare(spec, found)
         return differences
+
+    def record_bytes_max(self, topic: str) -> int:
+        """What the broker takes in one batch for this topic."""
+        return int(self._configs([topic])[topic]["max.message.bytes"].value)
+
+    def _configs(self, topics: Iterable[str]) -> Mapping[str, Mapping[str, Any]]:
+        """The settings of each topic."""
+        wanted = set(topics)
+        configs: dict[str, Mapping[str, Any]] = {}
+        deadline = time.monotonic() + self._servers.timeout_seconds
+        while wanted:
+            asked = self._admin.describe_configs(
+                [_kinds.ConfigResource(_kinds.ResourceType.TOPIC, topic) for topic in wanted],
+                request_timeout=self._servers.timeout_seconds,
+            )
+            for resource, answer in asked.items():
+                try:
+                    configs[resource.name] = answer.result()
+                    wanted.remove(resource.name)
+                except KafkaException as error:
+                    at = TopicPartition(resource.name)
+                    if not self._may_come(at, reason(error)) or time.monotonic() > deadline:
+                        raise self._failure(
+                            f"reading the settings of topic {resource.name}", error
+                        ) from error
+            if wanted:
+                time.sleep(LEADER_POLL_SECONDS)
+        return configs
 
     def _failure(self, doing: str, error: KafkaException) -> CdcError:
         self._faults.hear(self._admin)

@@ -26,6 +26,7 @@ from cdc.model import Revision
 from cdc.translate.literals import EPOCH, PER_SECOND, decimal_text
 
 REVISION_DIGITS = 19
+REVISION_NAME = "ce_revision"
 
 CONTENT_TYPE = ("content-type", b"application/avro")
 VERSION = ("ce_specversion", b"1.0")

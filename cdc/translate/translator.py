@@ -10,6 +10,7 @@ from cdc.codec.avro import AvroSchema, SchemaCache, full_name
 from cdc.codec.official import EventName, OfficialSchemas
 from cdc.codec.partition import place
 from cdc.codec.wire import FRAME_BYTES, frame, schema_id_of
+from cdc.dead_letters import RULE, UNREADABLE_EVENT
 from cdc.errors import RuleError, SchemaError
 from cdc.findings import Finding, errors_of
 from cdc.model import (
@@ -24,8 +25,10 @@ from cdc.model import (
 from cdc.ports import Registry
 from cdc.translate.check import check_rules, find_event, rules_of
 from cdc.translate.conditions import Row
+from cdc.translate.dead_messages import DeadMessages
 from cdc.translate.headers import (
     CONTENT_TYPE,
+    REVISION_NAME,
     VERSION,
     event_source,
     event_type,
@@ -83,7 +86,7 @@ class Translator:
 
     All schemas that it writes are registered when it is made, before the first record. A change
     that a rule can't be applied to raises `RuleError` with its coordinates, and nothing of its
-    batch is written.
+    batch is written; or it becomes a dead letter, and none of its own events is written.
 
     `dropped` counts by (table, operation, reason) what gave no event (invariant 2), `published`
     by rule what did. Both only grow; a batch that failed half-way isn't counted."""
@@ -96,12 +99,16 @@ class Translator:
         official: OfficialSchemas,
         registry: Registry,
         topic_delimiter: str = ".",
+        dead_messages: DeadMessages | None = None,
     ) -> None:
+        """`dead_messages` says what becomes of a change that can't be translated; None: it
+        stops."""
         _refuse(errors_of(check_rules(streams, official)), "the rules can't be used")
         self.dropped: Counter[tuple[str, str, str]] = Counter()
         self.published: Counter[str] = Counter()
         self._connector = connector
         self._registry = registry
+        self._dead_messages = dead_messages
         self._schemas = SchemaCache(registry, plain=True)
         self._source = ("ce_source", event_source(connector).encode())
         self._tables: dict[str, str] = {}
@@ -125,12 +132,29 @@ class Translator:
         dropped: Counter[tuple[str, str, str]] = Counter()
         published: Counter[str] = Counter()
         for message in batch.messages:
-            reason = self._translate(message, records, published)
+            reason = self._settled(message, records, published)
             if reason is not None:
                 dropped[reason] += 1
         self.dropped.update(dropped)
         self.published.update(published)
         return Output(records, batch.offsets)
+
+    def _settled(
+        self, message: Message, records: list[Record], published: Counter[str]
+    ) -> tuple[str, str, str] | None:
+        """Append the events of one message or its dead letter, or say as what it is dropped."""
+        try:
+            return self._translate(message, records, published)
+        except RuleError as error:
+            if self._dead_messages is None:
+                raise
+            table = self._tables[message.topic]
+            # Invariant 3: none of its events is there, and what follows doesn't wait for it.
+            settled = self._dead_messages.settle(table, message, dict(message.headers), error)
+            if isinstance(settled, str):
+                return table, "change", settled
+            records.append(settled)
+            return None
 
     def _translate(
         self, message: Message, records: list[Record], published: Counter[str]
@@ -165,11 +189,13 @@ class Translator:
                 f"rule {fault.rule} can't translate a change of {table} at"
                 f" {_coordinates(message)}: {fault.message}",
                 hint=fault.hint,
+                kind=RULE,
             ) from None
         except SchemaError as fault:
             raise RuleError(
                 f"a change of {table} at {_coordinates(message)} can't be read: {fault.message}",
                 hint=fault.hint or "look at it with `cdc tail`; was it written by capture?",
+                kind=UNREADABLE_EVENT,
             ) from fault
 
     def _plan(self, table: str, message: Message, value: bytes) -> TablePlan:
@@ -211,6 +237,7 @@ class Translator:
                 f"a change of {table} at {_coordinates(message)} gives"
                 f" {len(change.events)} events; a revision can't number them",
                 hint="let fewer rules match one row",
+                kind=RULE,
             )
         time = ("ce_time", rfc3339(change.committed_ns, 10**9).encode())
         seen: Counter[str] = Counter()
@@ -237,7 +264,7 @@ class Translator:
         headers = [VERSION, ("ce_id", event_id.encode()), wire.type, self._source]
         if event.subject:
             headers.append(("ce_subject", event.subject.encode()))
-        headers += [time, ("ce_revision", revision_text(revision)), CONTENT_TYPE]
+        headers += [time, (REVISION_NAME, revision_text(revision)), CONTENT_TYPE]
         return Record(
             topic=wire.topic,
             # Invariant 3: the key's bare body alone decides the partition.
@@ -277,6 +304,7 @@ def _identity(table: str, message: Message, headers: Mapping[str, bytes]) -> tup
             f"a change of {table} at {_coordinates(message)} has no header {missing.args[0]!r}",
             hint="translate reads what this project's capture wrote; Debezium's own topics lack"
             " the headers that order events",
+            kind=UNREADABLE_EVENT,
         ) from None
 
 

@@ -28,7 +28,7 @@ from cdc.codec.keys import key_schema_id
 from cdc.config import ConnectorConfig
 from cdc.config.source import FileSource
 from cdc.config.source import ServerSource as ServerSection
-from cdc.dead_letters import DeadLetters
+from cdc.dead_letters import CAPTURE_KINDS, OVERSIZED_RECORD, DeadLetters
 from cdc.errors import ConfigError
 from cdc.log.sink import CheckpointSink
 from cdc.metering import Meter
@@ -146,6 +146,8 @@ def _decoder(
 ) -> Any:
     """What makes change events of what the reader gives."""
     assert config.source is not None
+    # Otherwise the log's own word on a record counts, which knows what compression saves.
+    counts_bytes = dead_letters.policy.speaks_of(OVERSIZED_RECORD)
     binder = Binder(
         config.connector,
         config.source.patterns,
@@ -156,6 +158,7 @@ def _decoder(
         given=given,
         topic=descriptions_topic(config.connector),
         last_schema=lambda topic: next(reversed(registry.versions(f"{topic}-value")), None),
+        record_bytes_max=log.record_bytes_max if counts_bytes else lambda topic: 0,
     )
     if is_reference_reader(config):
         if dead_letters.policy.dead_letter or dead_letters.policy.skip:
@@ -235,8 +238,8 @@ def _open_capture(
             source = spooling.source(source, ended, metrics.seen)
     opened(source)
     announce = announcer(config, log, registry)
-    further = settings.dead_letter_kinds
-    dead_letters = open_dead_letters(config, log, "capture", config.dead_letters.policy(further))
+    policy = config.dead_letters.policy(CAPTURE_KINDS, settings.dead_letter_kinds)
+    dead_letters = open_dead_letters(config, log, "capture", policy)
     decoder = _decoder(config, settings, announce, log, registry, catalogue, given, dead_letters)
     encode = spooling.encode if spooling is not None else Checkpoint.to_bytes
     sink: Any = CheckpointSink(writer, encode, Checkpoint.from_bytes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from cdc.dead_letters import DeadLetter
 from cdc.wiring.dead_letters import read_dead_letters
 from cdc.wiring.ends import open_log
-from tests.connectors import Section, kafka_log, wait_until
+from tests.connectors import Section, kafka_log, revisions, wait_until
 from tests.services_plugin import FreshDatabase
 from tests.shop import Shop, new_shop
 
@@ -182,3 +183,149 @@ def test_a_statement_that_should_have_been_rows_is_kept_by_its_place(
     (letter,) = letters_of(made)
     assert (letter.kind, letter.raw, letter.length > 50) == ("statement_rows", {}, True)
     assert SECRET.encode() not in letter.to_bytes()
+
+
+# Tried again
+
+
+def redrive(made: Shop, *names: str, code: int = 0) -> str:
+    """What the command says."""
+    ended = made.project.run("dead", "redrive", made.file, *(names or ("--all",)), code=code)
+    return ended.stdout + ended.stderr
+
+
+def edit(made: Shop, old: str, new: str) -> None:
+    text = made.file.read_text()
+    assert old in text
+    made.file.write_text(text.replace(old, new))
+
+
+def test_a_row_is_redriven_once_the_cause_is_mended(
+    tmp_path: Path, mysql_database: FreshDatabase, sections: Section
+) -> None:
+    made = shop_of(tmp_path, mysql_database, sections)
+    run = ("run", made.file, "--stage", "capture")
+    with made.project.started(*run) as child:
+        child.wait_running()
+        write(
+            mysql_database,
+            insert(1, 2, 3, poison=(2,)),
+            "update orders set total = 22 where id = 2",
+        )
+        wait_until(lambda: len(letters_of(made)) == 2, lambda: child.said)
+        assert f"connector {made.name} runs" in redrive(made, code=1)
+        assert child.stop() == 0
+    assert "holds a value that its Avro type can't" in redrive(made, code=1)
+    assert [one.attempt for one in letters_of(made)] == [2, 2]
+    edit(made, '"on_substitution": "dead_letter"', '"on_substitution": "count"')
+    assert redrive(made).count("redriven ") == 2
+    assert letters_of(made) == []
+    with made.project.started(*run) as child:
+        write(mysql_database, insert(4))
+        wait_until(lambda: 4 in orders(made), lambda: f"{orders(made)} {child.said}")
+        assert child.stop() == 0
+    assert orders(made) == [1, 3, 2, 2, 4]
+    changes = made.changes()
+    rises = revisions(changes)
+    assert rises == sorted(set(rises))
+    assert len({one["headers"]["cdc_id"] for one in changes}) == 5
+    assert [one["value"]["op"] for one in changes] == ["c", "c", "c", "u", "c"]
+    assert SECRET not in str(changes)
+
+
+def test_a_row_with_a_newer_change_of_its_key_stays(
+    tmp_path: Path, mysql_database: FreshDatabase, sections: Section
+) -> None:
+    made = shop_of(tmp_path, mysql_database, sections)
+    with made.project.started("run", made.file, "--stage", "capture") as child:
+        child.wait_running()
+        write(
+            mysql_database,
+            insert(1, 2),
+            "update orders set placed_at = 0 where id = 1",
+            "update orders set placed_at = '2026-02-02' where id = 1",  # from what can't be held
+            "update orders set total = 5 where id = 1",
+            "update orders set placed_at = 0 where id = 2",
+        )
+        wait_until(lambda: len(letters_of(made)) == 3, lambda: child.said)
+        assert child.stop() == 0
+    edit(made, '"on_substitution": "dead_letter"', '"on_substitution": "count"')
+    said = redrive(made, code=1)
+    assert said.count("a newer change of its key has gone out") == 2
+    assert said.count("redriven ") == 1
+    assert orders(made) == [1, 2, 1, 2]
+    assert len(letters_of(made)) == 2
+    made.project.run("dead", "drop", made.file, "--all")
+    assert letters_of(made) == []
+
+
+def test_a_record_too_large_for_kafka_is_kept_apart(
+    tmp_path: Path, mysql_database: FreshDatabase, kafka_address: str, registry_url: str
+) -> None:
+    made = new_shop(
+        tmp_path,
+        mysql_database,
+        log=kafka_log(kafka_address),
+        registry={"url": registry_url},
+        dead_letters={"oversized_record": "dead_letter"},
+        streams=[],
+        views=[],
+    )
+    with made.project.started("run", made.file, "--stage", "capture") as child:
+        child.wait_running()
+        write(mysql_database, insert(1))
+        large = insert(2).replace(f"'{SECRET}')", "repeat('y', 12000000))")
+        write(mysql_database, large, insert(3))
+        wait_until(lambda: orders(made) == [1, 3], lambda: f"{orders(made)} {child.said}")
+        write(mysql_database, "update orders set note = null where id = 2", insert(4))
+        wait_until(lambda: orders(made) == [1, 3, 4], lambda: f"{orders(made)} {child.said}")
+        assert child.stop() == 0
+    first, second = letters_of(made)
+    assert (first.kind, second.kind) == ("oversized_record", "oversized_record")
+    assert first.length > 12_000_000
+    assert first.raw == {}
+    assert "isn't kept" in redrive(made, code=1)
+
+
+# Translate
+
+
+def notes(made: Shop) -> list[tuple[int, Any]]:
+    return [(one["key"]["order_id"], one["value"]["note"]) for one in made.events()]
+
+
+def test_a_change_that_a_rule_does_not_fit_is_kept_and_redriven(
+    tmp_path: Path, mysql_database: FreshDatabase, sections: Section
+) -> None:
+    made = new_shop(tmp_path, mysql_database, dead_letters={"rule": "dead_letter"}, **sections)
+    rule = {"event": "OrderNoted", "from": f"{mysql_database.name}.orders", "on": "insert",
+            "fields": {"note": "note"}}  # fmt: skip
+    stream = {"stream": made.name, "major": 1, "key": {"order_id": "id"}, "events": [rule]}
+    config = {**json.loads(made.file.read_text()), "streams": [stream], "views": []}
+    made.project.write(config)
+    made.project.write_schema(made.name, "OrderNoted", {"order_id": "long", "note": "string"})
+    run = ("run", made.file, "--stage", "capture,translate")
+    without = "update orders set note = null"
+    with made.project.started(*run) as child:
+        child.wait_running(2)
+        nothing = insert(2, 4).replace(f"'{SECRET}')", "null)")
+        write(mysql_database, insert(1), nothing, insert(3), without)
+        wait_until(lambda: len(notes(made)) == 2, lambda: f"{notes(made)} {child.said}")
+        child.kill()
+    with made.project.started(*run) as child:
+        write(mysql_database, "delete from orders where id = 4", insert(4))
+        wait_until(lambda: len(notes(made)) == 3, lambda: f"{notes(made)} {child.said}")
+        assert "dead=2" in made.project.run("status", made.file).stdout or "kept" in child.said
+        assert child.stop() == 0
+    assert [key for key, _ in notes(made)] == [1, 3, 4]
+    letters = letters_of(made)
+    assert [(one.stage, one.kind) for one in letters] == [("translate", "rule")] * 2
+    assert len(made_records(made)) == 2
+    assert "can't translate a change" in redrive(made, code=1)
+    mended = {"order_id": "long", "note": ["null", "string"]}
+    made.project.write_schema(made.name, "OrderNoted", mended)
+    said = redrive(made, code=1)
+    assert said.count("redriven ") == 1
+    assert said.count("a newer change of its key has gone out") == 1
+    assert notes(made)[3:] == [(2, None)]
+    assert [one.id.endswith("/2/translate") for one in letters_of(made)] == [True]

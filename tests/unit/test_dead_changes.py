@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -82,7 +83,7 @@ def test_neighbours_of_a_poison_row_are_as_if_it_were_another(
     of_neighbours = [one for i, one in enumerate(expected) if i // times in (0, 2, 4)]
     assert [one.value for one in ours] == [one.value for one in of_neighbours]
     assert [one.key for one in ours] == [one.key for one in of_neighbours]
-    assert [revision_of(one).sequence for one in ours if one.headers] == [1, 2, 3]
+    assert [revision_of(one).sequence for one in ours if one.headers] == [1, 3, 5]
     assert output.checkpoint.gtid_set == f"{SOURCE}:7"
 
 
@@ -95,7 +96,7 @@ def test_a_dead_letter_says_where_and_why_and_holds_the_bytes(capture: Capture) 
     place = letter.coordinates
     assert (place["transaction"], place["ordinal"], place["row"]) == (f"{SOURCE}:7", 2, 1)
     assert place["file"] == "binlog.000001"
-    assert place["after_revision"] == [1, 1]
+    assert place["revision"] == [1, 2]
     assert letter.raw == {
         "before_present": b"\3", "before": row(2), "after_present": b"\3", "after": row(3, POISON),
     }  # fmt: skip
@@ -268,6 +269,151 @@ def test_a_restart_anywhere_gives_the_same_dead_letters_once(
 def _begin(event: bytes, log: Binlog) -> int:
     size, end = struct.unpack_from("<II", event, 9)
     return int(end - size)
+
+
+LARGE = b"x" * 200
+
+
+@pytest.mark.parametrize(
+    ("operation", "image", "is_too_large"),
+    [
+        (0, row(2, LARGE), True),
+        (2, row(2, LARGE), True),
+        (1, row(2, LARGE) + row(2), True),
+        (1, row(2) + row(2, LARGE), True),
+        (1, row(2) + row(2), False),
+        # The key changes: two records, of one image each.
+        (1, row(2, b"x" * 75) + row(4, b"x" * 75), False),
+        (1, row(2, LARGE) + row(4), True),
+        (1, row(2) + row(4, LARGE), True),
+    ],
+)
+def test_a_record_too_large_for_its_topic_is_kept_apart(
+    capture: Capture, operation: int, image: bytes, is_too_large: bool
+) -> None:
+    times = 2 if operation == 1 else 1
+    log = one_transaction(operation, row(1) * times, image, row(3) * times)
+    options = {"provide.transaction.metadata": True, "tombstones.on.delete": False}
+    # 1024 for all that a record has beside the images, the source's block comes off as well.
+    read = reading(capture, options=options, record_bytes_max=1024 + 300)
+    output = read.first(log)
+    kept = letters(output.records)
+    assert [one.kind for one in kept] == ["oversized_record"] * is_too_large
+    changes = [one for one in output.records if one.topic == "c.shop.t"]
+    whole = reading(capture, options=options).first(log).records
+    others = [one for one in whole if one.topic == "c.shop.t" and not id_of(one).endswith("/2")]
+    if is_too_large:
+        assert [one.key for one in changes] == [one.key for one in others]
+        assert read.decoded(output.records[-1].value)["event_count"] == 2
+    else:
+        assert [one.value for one in output.records] == [one.value for one in whole]
+
+
+@pytest.mark.parametrize("operation", [0, 1, 2])
+@pytest.mark.parametrize("flavor", ["mysql", "mariadb", "anonymous"])
+def test_a_row_comes_again_as_it_would_have_come(
+    capture: Capture, flavor: str, operation: int
+) -> None:
+    """All but its revision is what a reading that takes the row publishes."""
+    bad, good = row(2, b"a" + POISON), row(2, b"b")
+    images = bad + good if operation == 1 else bad
+    log = Binlog("mariadb" if flavor == "mariadb" else "mysql", file="binlog.000017")
+    (log.anonymous().query("BEGIN") if flavor == "anonymous" else log.begin(7)).table(COLUMNS)
+    log.rows(operation, 2, row(1) * (2 if operation == 1 else 1) + images).commit()
+    read = reading(capture)
+    output = read.first(log)
+    (letter,) = letters(output.records)
+    again = _again(capture, letter, output.checkpoint, read, invalid_text="replace")
+    taken = Reading(capture, options={"invalid_text": "replace"}, ids=read.ids).first(log).records
+    expected = taken[len(taken) // 2 :]
+    assert [(one.topic, one.place, one.key, one.value) for one in again.records] == [
+        (one.topic, one.place, one.key, one.value) for one in expected
+    ]
+    assert id_of(again.records[0]) == id_of(expected[0])
+    assert revision_of(again.records[0]).sequence == output.checkpoint.sequence + 1
+    assert again.checkpoint == replace(output.checkpoint, sequence=output.checkpoint.sequence + 1)
+
+
+def test_a_row_comes_again_while_its_transaction_is_open(capture: Capture) -> None:
+    """Capture stopped inside it: the checkpoint counts the row as done."""
+    read = reading(capture)
+    output = read.first(one_transaction(0, row(1), row(2, POISON), row(3)))
+    (letter,) = letters(output.records)
+    is_open = replace(output.checkpoint, transaction=f"{SOURCE}:7", rows_done=3)
+    again = _again(capture, letter, is_open, read, invalid_text="replace")
+    assert [id_of(one) for one in again.records] == [letter.id]
+    assert (again.checkpoint.transaction, again.checkpoint.rows_done) == (f"{SOURCE}:7", 3)
+
+
+def _again(
+    capture: Capture, letter: DeadLetter, checkpoint: Any, read: Reading, **options: Any
+) -> Any:
+    letter = DeadLetter.from_bytes(letter.to_bytes())
+    shape, known, change = capture.dead_changes.change_of(letter)
+    described = {} if known is None else {(shape.database, shape.table): known}
+    second = Reading(
+        capture, options={**read.options, **options}, ids=read.ids, descriptions=described
+    )
+    return second.decoder.again(shape, change, checkpoint)
+
+
+def test_a_row_comes_again_with_the_description_of_its_place(capture: Capture) -> None:
+    column = capture.description.ColumnDescription
+    description = capture.description.Description(
+        (
+            column("id", "int", "int", nullable=False, default=None),
+            column("note", "varchar", "varchar(80)", nullable=True, default="dear"),
+        )
+    )
+    known = {("shop", "t"): description}
+    log = one_transaction(0, b"\2" + struct.pack("<i", 1), row(2, POISON))
+    read = reading(capture, descriptions=known)
+    output = read.first(log)
+    (letter,) = letters(output.records)
+    again = _again(capture, letter, output.checkpoint, read, invalid_text="replace")
+    taken = Reading(
+        capture, options={"invalid_text": "replace"}, ids=read.ids, descriptions=known
+    ).first(log)
+    assert again.records[0].value == taken.records[1].value
+    assert again.records[0].value[:5] == output.records[0].value[:5], "the same schema"
+
+
+def test_a_row_comes_again_without_what_is_hidden(capture: Capture) -> None:
+    options = {"column.exclude.list": r"shop\.t\.(pin|level)", "column.mask.with.3.chars": ".*card"}
+    image = b"\0" + struct.pack("<i", 1) + text(SECRET) * 2 + text(b"kept") + b"\1" + text(POISON)
+    log = Binlog().begin(7).table(VEILED).rows(0, len(VEILED), image).commit()
+    read = reading(capture, options=options)
+    output = read.first(log)
+    (letter,) = letters(output.records)
+    again = _again(capture, letter, output.checkpoint, read, invalid_text="replace")
+    lenient = Reading(capture, options={**options, "invalid_text": "replace"}, ids=read.ids)
+    taken = lenient.first(log).records
+    assert again.records[0].value == taken[0].value
+    assert lenient.decoded(taken[0].value)["after"]["story"] == "kept"
+
+
+def test_a_row_whose_hashed_column_was_cut_out_does_not_come_again(capture: Capture) -> None:
+    image = b"\0" + struct.pack("<i", 1) + text(SECRET) * 3 + b"\1" + text(POISON)
+    log = Binlog().begin(7).table(VEILED).rows(0, len(VEILED), image).commit()
+    read = reading(capture, options=HIDING)
+    output = read.first(log)
+    (letter,) = letters(output.records)
+    with pytest.raises(DecodeError, match="without its columns card, story"):
+        _again(capture, letter, output.checkpoint, read, invalid_text="replace")
+
+
+def test_a_row_that_is_still_at_fault_says_so(capture: Capture) -> None:
+    read = reading(capture)
+    output = read.first(one_transaction(0, row(2, POISON)))
+    (letter,) = letters(output.records)
+    with pytest.raises(DecodeError, match=r"column note of shop\.t holds bytes"):
+        _again(capture, letter, output.checkpoint, read)
+
+
+def test_the_values_of_a_row_are_shown_by_column(capture: Capture) -> None:
+    (letter,) = letters(reading(capture).first(one_transaction(0, row(2, POISON))).records)
+    shown = list(capture.dead_changes.values_of(letter))
+    assert shown == [("after", "id", struct.pack("<i", 2)), ("after", "note", POISON)]
 
 
 def test_a_transactions_end_counts_what_was_published(capture: Capture) -> None:
