@@ -15,13 +15,14 @@ from rich.console import Console
 
 import cdc
 from cdc.capture import is_compiled
+from cdc.cli_dead import dead
+from cdc.cli_parts import EXIT_FAILED, EXIT_USAGE, FILE, example, load_config
 from cdc.errors import CdcError
 from cdc.observe import configure_logging
 
 click.rich_click.TEXT_MARKUP = "ansi"
 click.rich_click.SHOW_ARGUMENTS = True
 
-EXIT_FAILED, EXIT_USAGE = 1, 2
 STAGES = ("capture", "translate", "views")
 
 
@@ -50,13 +51,9 @@ def _show_version(context: click.Context, _: click.Parameter, asked: bool) -> No
         context.exit()
 
 
-def _example(text: str) -> str:
-    return f"Example: {text}"
-
-
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog=_example("cdc run connectors/shop.yaml"),
+    epilog=example("cdc run connectors/shop.yaml"),
 )
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_show_version,
@@ -77,18 +74,11 @@ def cli(log_json: bool, log_level: str) -> None:
     configure_logging(json=log_json, level=log_level)
 
 
-FILE = click.Path(exists=False, dir_okay=False, path_type=Path)
+cli.add_command(dead)
+
 config_option = click.option(
     "--config", "-c", "file", type=FILE, required=True, help="The connector file."
 )
-
-
-def _load(file: Path, stages: tuple[Any, ...] = ()) -> Any:
-    from cdc.capture.settings import parse_settings
-    from cdc.config import load
-
-    validators = {"change_events": lambda section: parse_settings(section)[1]}
-    return load(file, os.environ, stages=stages, validators=validators)
 
 
 @contextmanager
@@ -106,7 +96,7 @@ def _log_and_registry(config: Any) -> Iterator[tuple[Any, Any]]:
         log.close()
 
 
-@cli.command(epilog=_example("cdc run connectors/shop.yaml --stage capture,translate"))
+@cli.command(epilog=example("cdc run connectors/shop.yaml --stage capture,translate"))
 @click.argument("file", type=FILE)
 @click.option(
     "--stage", "stage", default="", metavar="STAGES",
@@ -123,7 +113,7 @@ def run(file: Path, stage: str) -> None:
     unknown = [name for name in wanted if name not in STAGES]
     if unknown:
         raise click.UsageError(f"--stage {unknown[0]}: allowed are {', '.join(STAGES)}")
-    config = _load(file, wanted)
+    config = load_config(file, wanted)
     stages = wanted or config.stages
     if not stages:
         raise click.UsageError(f"{file} has neither source, streams nor views: nothing to run")
@@ -131,7 +121,7 @@ def run(file: Path, stage: str) -> None:
         process.wait()
 
 
-@cli.command(epilog=_example("cdc check connectors/shop.yaml"))
+@cli.command(epilog=example("cdc check connectors/shop.yaml"))
 @click.argument("file", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--compare", is_flag=True,
@@ -163,7 +153,7 @@ def check(
         raise click.UsageError("--from, --seconds and --events go with --compare")
     from cdc import check as checking
 
-    findings = checking.check(_load(file))
+    findings = checking.check(load_config(file))
     if as_json:
         click.echo(orjson.dumps(checking.to_json(findings)).decode())
     else:
@@ -185,7 +175,7 @@ def _compare(
     except ValueError as error:
         raise click.UsageError(f"--from {start}: {error}") from error
     compared = comparing.compare(
-        _load(file, ("capture",)), comparing.Stretch(start_at, seconds, events)
+        load_config(file, ("capture",)), comparing.Stretch(start_at, seconds, events)
     )
     if as_json:
         click.echo(orjson.dumps(comparing.to_json(compared)).decode())
@@ -205,7 +195,7 @@ def _settings(options: tuple[str, ...]) -> Mapping[str, str]:
     return pairs
 
 
-@cli.command(epilog=_example("cdc decode binlog.000014 --format json --tables tables.json"))
+@cli.command(epilog=example("cdc decode binlog.000014 --format json --tables tables.json"))
 @click.argument("files", nargs=-1, required=True, type=FILE)
 @click.option(
     "--format", "form", type=click.Choice(["json", "wire", "none"]), default="json",
@@ -239,7 +229,7 @@ def decode(
     from cdc.wiring.capture import read_descriptions
 
     collect_seldom()
-    config = _load(config_file) if config_file else None
+    config = load_config(config_file) if config_file else None
     merged = {**(config.change_events if config else {}), **_settings(options)}
     settings, faults = parse_settings(merged)
     if faults:
@@ -271,7 +261,7 @@ def decode(
         )
 
 
-@cli.command(epilog=_example("cdc describe -c connectors/shop.yaml > tables.json"))
+@cli.command(epilog=example("cdc describe -c connectors/shop.yaml > tables.json"))
 @config_option
 def describe(file: Path) -> None:
     """What the server's catalogue knows of the captured tables, as JSON."""
@@ -279,7 +269,7 @@ def describe(file: Path) -> None:
     from cdc.capture.connection import Session
     from cdc.wiring.capture import server_settings
 
-    config = _load(file, ("capture",))
+    config = load_config(file, ("capture",))
     session = Session(server_settings(config))
     try:
         tables = read_tables(session, captured_tables(session, config.source.patterns))
@@ -288,7 +278,7 @@ def describe(file: Path) -> None:
     click.echo(orjson.dumps(tables, option=orjson.OPT_INDENT_2, default=str).decode())
 
 
-@cli.command(epilog=_example("cdc tail orders.v1 -c connectors/shop.yaml --last 5"))
+@cli.command(epilog=example("cdc tail orders.v1 -c connectors/shop.yaml --last 5"))
 @click.argument("topic")
 @config_option
 @click.option("--last", type=click.IntRange(min=0), help="Begin so many before each end.")
@@ -299,7 +289,7 @@ def tail(topic: str, file: Path, last: int | None, as_json: bool, no_follow: boo
     from cdc.tailing import show
     from cdc.tailing import tail as tail_topic
 
-    config = _load(file)
+    config = load_config(file)
     console = Console(highlight=False, soft_wrap=True)
     # Ctrl-C is how following ends.
     with suppress(KeyboardInterrupt), _log_and_registry(config) as (log, registry):
@@ -311,14 +301,14 @@ def tail(topic: str, file: Path, last: int | None, as_json: bool, no_follow: boo
                 show(event, console)
 
 
-@cli.command(epilog=_example("cdc status connectors/shop.yaml --json"))
+@cli.command(epilog=example("cdc status connectors/shop.yaml --json"))
 @click.argument("file", type=FILE)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def status(file: Path, as_json: bool) -> None:
     """Lag, rates, checkpoints and errors of a running connector."""
     from cdc.console import client, discovery, render
 
-    config = _load(file)
+    config = load_config(file)
     running = discovery.find(config.connector, os.environ)
     processes = [client.status(process.address) for process in running]
     if as_json:
@@ -332,101 +322,7 @@ def status(file: Path, as_json: bool) -> None:
         )
 
 
-@cli.group(epilog=_example("cdc dead list connectors/shop.yaml"))
-def dead() -> None:
-    """Dead letters: changes that could not go on (docs/dead-letters.md)."""
-
-
-@contextmanager
-def _dead_letters(file: Path) -> Iterator[tuple[Any, Any, Any]]:
-    """The configuration, its log, and the dead letters by id."""
-    from cdc.wiring.dead_letters import read_dead_letters
-    from cdc.wiring.ends import reached_log
-
-    config = _load(file)
-    log = reached_log(config)
-    try:
-        yield config, log, read_dead_letters(config, log)
-    finally:
-        log.close()
-
-
-@dead.command("list", epilog=_example("cdc dead list connectors/shop.yaml --json"))
-@click.argument("file", type=FILE)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def list_dead(file: Path, as_json: bool) -> None:
-    """Those that are kept, in the order in which they were made."""
-    from cdc import dead as module
-
-    with _dead_letters(file) as (_, _, letters):
-        if as_json:
-            found = [module.to_json(letter) for letter in letters.values()]
-            click.echo(orjson.dumps({"dead_letters": found}).decode())
-        else:
-            module.show_all(list(letters.values()), Console())
-
-
-@dead.command("show", epilog=_example("cdc dead show connectors/shop.yaml 42/1"))
-@click.argument("file", type=FILE)
-@click.argument("name", metavar="ID")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, as it is kept.")
-def show_dead(file: Path, name: str, as_json: bool) -> None:
-    """All of one dead letter; ID may be any part of its id that no other has."""
-    from cdc import dead as module
-
-    with _dead_letters(file) as (_, _, letters):
-        (letter,) = module.chosen(letters, [name])
-        if as_json:
-            click.echo(orjson.dumps(module.to_json(letter)).decode())
-        else:
-            module.show(letter, Console())
-
-
-@dead.command("drop", epilog=_example("cdc dead drop connectors/shop.yaml 42/1"))
-@click.argument("file", type=FILE)
-@click.argument("names", metavar="ID...", nargs=-1)
-@click.option("--all", "is_all", is_flag=True, help="All of them.")
-def drop_dead(file: Path, names: tuple[str, ...], is_all: bool) -> None:
-    """Forget dead letters for good: the changes are published nowhere."""
-    from cdc import dead as module
-
-    if bool(names) == is_all:
-        raise click.UsageError("give either ids or --all")
-    with _dead_letters(file) as (config, log, letters):
-        found = list(letters.values()) if is_all else module.chosen(letters, names)
-        module.drop(config.connector, log, found)
-        for letter in found:
-            click.echo(f"dropped {letter.id}")
-
-
-@dead.command("redrive", epilog=_example("cdc dead redrive connectors/shop.yaml --all"))
-@click.argument("file", type=FILE)
-@click.argument("names", metavar="ID...", nargs=-1)
-@click.option("--all", "is_all", is_flag=True, help="All of them.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
-def redrive_dead(file: Path, names: tuple[str, ...], is_all: bool, as_json: bool) -> None:
-    """Try dead letters again, with the configuration and the rules of now.
-
-    The connector must not run. What has a newer change of its key stays a dead letter, and so does
-    what still can't go on: exit code 1."""
-    from cdc import dead as module
-    from cdc import redriving
-
-    if bool(names) == is_all:
-        raise click.UsageError("give either ids or --all")
-    with _dead_letters(file) as (config, log, letters):
-        found = list(letters.values()) if is_all else module.chosen(letters, names)
-        outcomes = redriving.redriven(config, log, found, os.environ)
-    if as_json:
-        click.echo(orjson.dumps(redriving.to_json(outcomes)).decode())
-    else:
-        for line in redriving.lines(outcomes):
-            click.echo(line)
-    if any(one.refusal for one in outcomes):
-        sys.exit(EXIT_FAILED)
-
-
-@cli.command(epilog=_example("cdc demo --keep"))
+@cli.command(epilog=example("cdc demo --keep"))
 @click.option("--keep", is_flag=True, help="Leave it running until Ctrl-C.")
 @click.option("--recorded", is_flag=True, help="Play a recorded binlog; no server is needed.")
 def demo(keep: bool, recorded: bool) -> None:
