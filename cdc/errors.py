@@ -52,7 +52,7 @@ class LogError(CdcError):
     """The log (Kafka or embedded) refused or failed."""
 
 
-class Fenced(LogError):
+class Fenced(CdcError):
     """A newer instance of this connector writes now; this one must stop."""
 
     exit_code = 3

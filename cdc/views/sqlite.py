@@ -21,7 +21,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from cdc.codec.types import ValueType
-from cdc.errors import Unreachable, ViewError
+from cdc.errors import Fenced, Unreachable, ViewError
 from cdc.model import Offsets
 from cdc.views.projection import RowChange, RowWrite, ViewTable, merge
 
@@ -158,7 +158,7 @@ class SqliteViewStore:
             expected = self._expected.get((topic, partition))
             found = stored.get((topic, partition))
             if found != expected:
-                raise ViewError(
+                raise Fenced(
                     f"another builder writes view {self._view.name} in {self._path}: it stands at"
                     f" {_offset_text(found)} of {topic}[{partition}], not at"
                     f" {_offset_text(expected)}",

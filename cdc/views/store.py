@@ -22,7 +22,7 @@ class ViewStore(Protocol):
 
         Changes from before the stored offsets are left out: they are applied already. Where the
         stored offsets aren't those that this store last saw, another builder writes this view:
-        `ViewError`, and nothing is written. `Unreachable` where trying again may help."""
+        `Fenced`, and nothing is written. `Unreachable` where trying again may help."""
         ...
 
     def close(self) -> None: ...

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cdc.codec.types import ValueType
-from cdc.errors import ViewError
+from cdc.errors import Fenced, ViewError
 from cdc.model import Offsets, Output
 from cdc.views.projection import RowChange, ViewTable
 from cdc.views.sqlite import SqliteViewStore
@@ -178,7 +178,7 @@ def test_a_builder_that_another_one_overtook_writes_nothing(open_store: Opener) 
     old, new = open_store(view()), open_store(view())
     new.apply([change(0, 1, a="new")], {PARTITION: 1})
 
-    with pytest.raises(ViewError, match="another builder writes view open_orders"):
+    with pytest.raises(Fenced, match="another builder writes view open_orders"):
         old.apply([change(0, 1, a="old"), change(1, 2, a="old")], {PARTITION: 2})
 
     assert rows(new) == [(1, "new", None)]
@@ -190,7 +190,7 @@ def test_a_fenced_builder_goes_on_from_the_store(open_store: Opener) -> None:
     old.apply([change(0, 1, a="a")], {PARTITION: 1})
     new.last_offsets()
     new.apply([change(1, 1, a="b")], {PARTITION: 2})
-    with pytest.raises(ViewError):
+    with pytest.raises(Fenced):
         old.apply([change(1, 1, a="c")], {PARTITION: 2})
 
     assert old.last_offsets() == {PARTITION: 2}

@@ -7,6 +7,7 @@ import pytest
 from cdc.capture.lock import NAME_CHARS_MAX, inspect_lock, lock_name
 from cdc.console.readiness import why_not_ready
 from cdc.errors import CdcError, Fenced, LockLost, PushedOut, SourceError, Unreachable
+from cdc.loop import run
 from cdc.model import Output
 from cdc.observe import Metrics
 from cdc.running import Running
@@ -247,3 +248,25 @@ def test_a_stage_beside_capture_runs_where_capture_has_the_lock():
     assert begun.wait(5)
     stop.set()
     thread.join()
+
+
+@pytest.mark.parametrize("end", ["source", "sink"])
+def test_a_stage_beside_capture_that_another_instance_ends_waits_for_the_lock(end):
+    duty, signs = Duty(), Signs(lambda: None, lambda why: None, lambda: None)
+    lock = Lock()
+    duty.take(lock, threading.Event(), signs)
+
+    class Source:
+        def read(self, after):
+            yield 1
+            if end == "source":
+                raise Fenced("a newer one")
+
+    def open_pipeline(stop, signs):
+        sink = Written(Fenced("a newer one") if end == "sink" else None)
+        return Pipeline(Source(), lambda batch: Output([batch], None), sink)
+
+    pipeline = relieved(open_pipeline, duty)(threading.Event(), signs)
+    lock.is_lost = True
+    with pytest.raises(LockLost):
+        run(pipeline.source, pipeline.step, pipeline.sink)
