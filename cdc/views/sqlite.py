@@ -119,11 +119,14 @@ class SqliteViewStore:
             metadata.create_all(connection)
             self._check_definition(connection)
         self._expected: dict[tuple[str, int], int] = {}
+        self._has_written = False
+        """Since it read where the view stands."""
         self.last_offsets()
 
     def last_offsets(self) -> Offsets:
         with self._transaction("read the offsets of") as connection:
             self._expected = self._stored(connection)
+        self._has_written = False
         return dict(self._expected)
 
     def apply(self, changes: Sequence[RowChange], offsets: Offsets) -> None:
@@ -143,6 +146,7 @@ class SqliteViewStore:
             }
             self._write_offsets(connection, moved)
         self._expected.update(moved)
+        self._has_written = True
 
     def close(self) -> None:
         self.engine.dispose()
@@ -158,11 +162,13 @@ class SqliteViewStore:
             expected = self._expected.get((topic, partition))
             found = stored.get((topic, partition))
             if found != expected:
-                raise Fenced(
+                # Who has just come goes on behind what an earlier builder still wrote.
+                raise (Fenced if self._has_written else Unreachable)(
                     f"another builder writes view {self._view.name} in {self._path}: it stands at"
                     f" {_offset_text(found)} of {topic}[{partition}], not at"
                     f" {_offset_text(expected)}",
-                    hint="stop one of them; the one that is started again goes on from the store",
+                    hint="if it comes again and again, stop one of them; the other goes on from the"
+                    " store",
                 )
 
     def _write_rows(self, connection: sql.Connection, writes: Sequence[RowWrite]) -> None:

@@ -22,7 +22,8 @@ class ViewStore(Protocol):
 
         Changes from before the stored offsets are left out: they are applied already. Where the
         stored offsets aren't those that this store last saw, another builder writes this view:
-        `Fenced`, and nothing is written. `Unreachable` where trying again may help."""
+        nothing is written, and it raises `Fenced`, or `Unreachable` if this store has not written
+        yet. `Unreachable` also where trying again may help."""
         ...
 
     def close(self) -> None: ...

@@ -419,10 +419,11 @@ def test_the_rows_of_a_prepared_transaction_are_gone_with_their_file(
     _, checkpoint = decode_from(
         reading, database, None, 1, begun=lambda: database.execute("insert into t values (1)")
     )
-    gone = replace(checkpoint, prepared={"X'61',X'',1": Prepared("gone.000001", 4)})
-    with pytest.raises(PositionLost, match=r"X'61',X'',1 of the checkpoint wait.*gone\.000001"):
+    xid = "X'6e6f77686572',X'',1"
+    gone = replace(checkpoint, prepared={xid: Prepared("gone.000001", 4)})
+    with pytest.raises(PositionLost, match=rf"{xid} of the checkpoint wait.*gone\.000001"):
         decode_from(reading, database, gone, 1)
-    elsewhere = replace(checkpoint, prepared={"X'61',X'',1": Prepared(checkpoint.file, 4)})
+    elsewhere = replace(checkpoint, prepared={xid: Prepared(checkpoint.file, 4)})
     with pytest.raises(PositionLost, match="no longer at"):
         decode_from(reading, database, elsewhere, 1)
 

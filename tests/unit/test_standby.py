@@ -221,7 +221,7 @@ class Reading(Written):
 
 def test_a_stage_beside_capture_runs_where_capture_has_the_lock():
     duty, stop, begun = Duty(), threading.Event(), threading.Event()
-    signs = Signs(lambda: None, lambda why: None, lambda: None)
+    signs = Signs(lambda: None, lambda why: None, lambda: None, lambda: None)
 
     def open_pipeline(stop, signs):
         both = Reading(stop, begun)
@@ -252,7 +252,7 @@ def test_a_stage_beside_capture_runs_where_capture_has_the_lock():
 
 @pytest.mark.parametrize("end", ["source", "sink"])
 def test_a_stage_beside_capture_that_another_instance_ends_waits_for_the_lock(end):
-    duty, signs = Duty(), Signs(lambda: None, lambda why: None, lambda: None)
+    duty, signs = Duty(), Signs(lambda: None, lambda why: None, lambda: None, lambda: None)
     lock = Lock()
     duty.take(lock, threading.Event(), signs)
 
