@@ -19,11 +19,17 @@ from cdc.model import Offsets, TopicDifference, TopicSpec
 CHECKPOINT_SUFFIX = ".checkpoint"
 VISIBLE_POLL_SECONDS = 0.05
 LEADER_POLL_SECONDS = 0.05
+OFFSETS_SECONDS = 3.0
+"""How long one question for offsets may take; the next one goes to who leads then."""
 SETTLE_SECONDS = 1.0
 SETTLE_POLL_SECONDS = 0.005
 
 _kinds: Any = admin  # its names are there, its stubs don't export them
-_LEADERLESS = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+_LEADERLESS = {
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError._TIMED_OUT,
+}
 _FIRST, _END = _kinds.OffsetSpec.earliest(), _kinds.OffsetSpec.latest()
 
 
@@ -171,18 +177,31 @@ class KafkaTopics:
         deadline = time.monotonic() + self._servers.timeout_seconds
         while wanted:
             asked = self._admin.list_offsets(
-                wanted, isolation_level=level, request_timeout=self._servers.timeout_seconds
+                wanted,
+                isolation_level=level,
+                request_timeout=min(OFFSETS_SECONDS, self._servers.timeout_seconds),
             )
+            is_late = time.monotonic() > deadline
             for at, answer in asked.items():
+                doing = f"asking for the end of {at.topic} [{at.partition}]"
                 try:
-                    found[at.topic, at.partition] = answer.result().offset
-                    del wanted[at]
+                    offset = answer.result().offset
                 except KafkaException as error:
-                    if not self._may_come(at, reason(error)) or time.monotonic() > deadline:
-                        raise self._failure(
-                            f"asking for the end of {at.topic} [{at.partition}]", error
-                        ) from error
+                    if is_late or not self._may_come(at, reason(error)):
+                        raise self._failure(doing, error) from error
+                    continue
+                # Without its leader's answer a partition comes with no error and no offset.
+                if offset >= 0:
+                    found[at.topic, at.partition] = offset
+                    del wanted[at]
+                elif is_late:
+                    raise Unreachable(
+                        f"{doing}: its leader did not answer within"
+                        f" {self._servers.timeout_seconds:g} s",
+                        hint=f"are all brokers of Kafka at {self._servers.bootstrap_servers} up?",
+                    )
             if wanted:
+                self.close()  # a client goes on asking the leader that it knows, though it is gone
                 time.sleep(LEADER_POLL_SECONDS)
         return found
 
