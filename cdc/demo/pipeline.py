@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from cdc.config import load
 from cdc.demo.background import Background
 from cdc.demo.folder import DemoFolder
+from cdc.demo.shop import DATABASE
 from cdc.demo.story import Story
 from cdc.demo.watching import EventWatch, ViewGlance, ViewWatch, wait_until
 from cdc.errors import CdcError
 from cdc.running import Running, running
+from cdc.wiring.ends import open_log
 
 LOOK_SECONDS = 0.125
 """Between two looks at how far it is, and two pictures of it."""
@@ -30,9 +32,13 @@ class DemoPipeline:
     watches: tuple[Background, ...]
 
     def change_event_count(self, deleted_rows: int) -> int:
-        """Change events so far; a deletion is followed by a tombstone, which isn't one."""
-        stages = self.run.metrics.status().stages
-        records = sum(one.records_total for one in stages if one.stage == "capture")
+        """Change events so far; a deletion is followed by a tombstone, which isn't one.
+
+        By their topics' ends: capture also writes what it knows of tables, and DDL."""
+        config = self.run.config
+        with closing(open_log(config)) as log:
+            of_tables = (t for t in log.topics() if t.startswith(f"{config.connector}.{DATABASE}."))
+            records = sum(sum(log.end_offsets(topic).values()) for topic in of_tables)
         return max(0, records - deleted_rows)
 
     def attend(self) -> None:

@@ -22,6 +22,7 @@ from cdc.services import MySQLServer, Server, ServiceUnavailable
 COMMAND = [sys.executable, "-c", "from cdc.cli import main; main()", "demo"]
 SECONDS_MAX = 120.0
 EQUAL = "equal: all"
+EACH = "change events, one for each row"
 
 
 def test_on_a_server_of_its_own_the_view_is_equal_to_the_tables(
@@ -32,6 +33,7 @@ def test_on_a_server_of_its_own_the_view_is_equal_to_the_tables(
 
     assert ended.returncode == 0, ended.stderr
     assert EQUAL in ended.stdout
+    assert EACH in ended.stdout
     assert "OrderPlaced" in ended.stdout
     assert "\x1b" not in ended.stdout
     assert not (tmp_path / ".demo" / "mysql.json").exists()
@@ -56,6 +58,7 @@ def test_kept_running_on_the_users_server_it_ends_at_ctrl_c_and_leaves_nothing_t
             while (line := running.stdout.readline()) not in ("Ctrl-C ends it.\n", ""):
                 said.append(line)
             assert EQUAL in "".join(said), said
+            assert EACH in "".join(said)
             assert len(databases_and_users(mysql_server)) == len(before) + 2
             running.send_signal(signal.SIGINT)
             rest = running.stdout.read()
@@ -89,6 +92,7 @@ def test_without_a_server_the_recorded_binlog_is_played_and_compared(tmp_path: P
     assert ended.returncode == 0, ended.stderr
     assert "RECORDED" in ended.stdout
     assert EQUAL in ended.stdout
+    assert EACH in ended.stdout
 
 
 def test_where_no_mysql_can_be_had_it_says_why_and_plays_the_recorded_one(
@@ -106,6 +110,7 @@ def test_where_no_mysql_can_be_had_it_says_why_and_plays_the_recorded_one(
     assert "set CDC_MYSQL" in out
     assert "no MySQL can be had here" in out
     assert EQUAL in out
+    assert EACH in out
 
 
 def test_a_view_that_differs_is_shown_and_fails(
