@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
+from pymysql.cursors import SSCursor
 
 from cdc.capture.gtid import MysqlGtidSet
 from cdc.config import ConnectorConfig, KafkaLog
@@ -20,6 +21,7 @@ from cdc.ports import Log
 from cdc.services import mysql
 from cdc.services.ways import WayClosed
 from cdc.wiring.ends import open_log, open_registry
+from tests.faults.decoding import file_number
 from tests.faults.evidence import Entry, Evidence, Place
 from tests.faults.rows import as_value, spelled
 from tests.faults.workload import place_of
@@ -27,6 +29,8 @@ from tests.services_plugin import FreshDatabase
 
 SECONDS_MAX = 300.0
 READERS_MAX = 4
+PAYLOAD = "Transaction_payload"
+"""What `SHOW BINLOG EVENTS` calls it."""
 _ROW = re.compile(rb"### (INSERT INTO|UPDATE|DELETE FROM) `(\w+)`\.`(\w+)`")
 _OPERATIONS = {b"INSERT INTO": 0, b"UPDATE": 1, b"DELETE FROM": 2}
 _MARIADB_GTID = re.compile(r"(\d+)-(\d+)-(\d+)")
@@ -69,6 +73,7 @@ def collect(
         restarts=list(restarts),
         is_translated=bool(config.streams),
         strangers=strangers,
+        payloads=_payloads(database, begun[0], end[0]),
         messages=messages,
     )
 
@@ -150,6 +155,28 @@ def _executed(kind: str, before: str, after: str) -> list[str]:
     ]
 
 
+def _payloads(database: FreshDatabase, begun: str, end: str) -> set[tuple[int, int]]:
+    """Where transactions stand as one compressed event, in the files that are still there."""
+    if database.server.kind != "mysql":
+        return set()
+    found = set()
+    with database.connect() as connection, connection.cursor(SSCursor) as cursor:
+        for file in _files(database, begun, end):
+            cursor.execute(f"show binlog events in '{file}'")
+            found |= {
+                (file_number(file), int(position))
+                for _, position, kind, *_ in cursor
+                if kind == PAYLOAD
+            }
+    return found
+
+
+def _files(database: FreshDatabase, begun: str, end: str) -> list[str]:
+    """The binlog's files from one to another, but for those that were purged."""
+    there = [str(row[0]) for row in database.execute("show binary logs")]
+    return [name for name in there if begun <= name <= end]
+
+
 def _counted(
     database: FreshDatabase, begun: Sequence[Any], end: Sequence[Any]
 ) -> dict[str, Sequence[int]] | None:
@@ -162,10 +189,9 @@ def _counted(
         if os.environ.get("CI") == "true":
             raise
         return None
-    there = [str(row[0]) for row in database.execute("show binary logs")]
-    if str(begun[0]) not in there:
+    files = _files(database, str(begun[0]), str(end[0]))
+    if begun[0] not in files:
         return None  # purged
-    files = [name for name in there if str(begun[0]) <= name <= str(end[0])]
     address = database.server.address
     process = subprocess.Popen(
         [*command, "-v", "--base64-output=DECODE-ROWS", "--read-from-remote-server",

@@ -18,6 +18,11 @@ Image = Mapping[str, Any]
 Coordinates = tuple[int, int, int, int]
 
 
+def file_number(name: str) -> int:
+    """Of a binlog's file."""
+    return int(name.rpartition(".")[2])
+
+
 class Change(NamedTuple):
     """One change event."""
 
@@ -109,7 +114,6 @@ class Decoder:
             raise ValueError(f"a change of {source['name']}.{source['db']}.{table}")
         old_key = headers.get("__debezium.oldkey")
         is_new_key = old_key is not None
-        file = int(source["file"].rpartition(".")[2])
         return Change(
             place=(message.topic, message.partition),
             offset=message.offset,
@@ -121,7 +125,12 @@ class Decoder:
             revision=Revision.from_bytes(headers[REVISION_HEADER]),
             id=headers[ID_HEADER].decode(),
             gtid=source["gtid"],
-            coordinates=(file, source["pos"], source["row"], int(is_new_key)),
+            coordinates=(
+                file_number(source["file"]),
+                source["pos"],
+                source["row"],
+                int(is_new_key),
+            ),
             transaction=value["transaction"],
             is_half=is_new_key or "__debezium.newkey" in headers,
             old_key=None if old_key is None else self.decoded(f"{message.topic}-key", old_key),

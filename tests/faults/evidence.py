@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from cdc.model import Message
 
 Place = tuple[str, int]
 """Topic and partition."""
-FORMAT = 2
+FORMAT = 3
 
 
 class Entry(NamedTuple):
@@ -52,6 +52,9 @@ class Evidence:
     """Whether there have to be official events."""
     strangers: int
     """Transactions of others that the source executed meanwhile, without a captured row."""
+    payloads: Set[tuple[int, int]]
+    """Where the source's binlog holds a transaction as one compressed event: file's number,
+    position."""
     messages: Sequence[Message] = field(repr=False)
     """Of all change topics, of the transaction topic and of the event topics, by topic, partition
     and offset."""
@@ -74,6 +77,7 @@ class Evidence:
         head = {one.name: getattr(self, one.name) for one in fields(self)}
         del head["messages"]
         head["restarts"] = [[[*at, end] for at, end in one.items()] for one in self.restarts]
+        head["payloads"] = sorted(self.payloads)
         with gzip.open(path, "wt", compresslevel=3) as file:
             file.write(json.dumps({"format": FORMAT, **head}) + "\n")
             for one in self.messages:
@@ -91,6 +95,7 @@ class Evidence:
         head["restarts"] = [
             {(topic, partition): end for topic, partition, end in one} for one in head["restarts"]
         ]
+        head["payloads"] = {(file, position) for file, position in head["payloads"]}
         return cls(**head, messages=messages)
 
 

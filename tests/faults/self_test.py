@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-from cdc.services import mysql
+from cdc.services import MySQLServer, mysql
 from tests.faults.checker import check
 from tests.faults.decoding import Decoder
 from tests.faults.evidence import Evidence
@@ -20,6 +20,7 @@ from tests.faults.rig import EMBEDDED, STAGES, new_rig
 from tests.services_plugin import FreshDatabase, fresh_database
 
 WRITES_SECONDS = 0.5
+COMPRESSED_SHARE = 0.8
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,14 @@ class Result:
         return not any(self.missed.values())
 
 
-def good_run(folder: Path, database: FreshDatabase, seed: int) -> Evidence:
+def good_run(
+    folder: Path, database: FreshDatabase, seed: int, compressed_share: float = 0.0
+) -> Evidence:
     """A small real run into the embedded log."""
     rig = new_rig(
         folder, database, seed, pause_seconds=0.03, rows_max=60, stages=STAGES[:2], **EMBEDDED
     )
+    rig.workload.compressed_share = compressed_share
     with rig.workload, rig.running() as child:
         child.wait_running(2)
         time.sleep(WRITES_SECONDS)
@@ -64,21 +68,31 @@ def damage(evidence: Evidence, seed: int, places: int) -> Result:
 
 
 def self_test(seed: int | None, places: int, *, is_json: bool) -> int:
-    """Starts a MySQL, makes a good run and damages it; exit code 1 if a damage isn't found."""
+    """Starts a MySQL, makes good runs, one of compressed transactions, damages them; exit code 1
+    if a damage isn't found."""
     seed = time.time_ns() % 10**9 if seed is None else seed
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         server = mysql.find(folder / "mysql")
         try:
-            with fresh_database(server) as database:
-                evidence = good_run(folder, database, seed)
+            runs = [
+                _run(folder / str(share), server, seed, share) for share in (0.0, COMPRESSED_SHARE)
+            ]
         finally:
             server.stop()
-    result = damage(evidence, seed, places)
-    caught = {name: places - len(missed) for name, missed in result.missed.items()}
-    figures = {"seed": seed, "records": len(evidence.messages), "places": places, **caught}
-    print(json.dumps(figures) if is_json else "\n".join(lines(figures.items())))
-    for name, missed in result.missed.items():
-        if missed:
-            sys.stderr.write(f"{name}: not found at {missed}\n")
-    return 0 if result.is_right else 1
+    results = [damage(evidence, seed, places) for evidence in runs]
+    for evidence, result in zip(runs, results, strict=True):
+        caught = {name: places - len(missed) for name, missed in result.missed.items()}
+        sizes = {"records": len(evidence.messages), "compressed": len(evidence.payloads)}
+        figures = {"seed": seed, **sizes, "places": places, **caught}
+        print(json.dumps(figures) if is_json else "\n".join(lines(figures.items())))
+        for name, missed in result.missed.items():
+            if missed:
+                sys.stderr.write(f"{name}: not found at {missed}\n")
+    return 0 if all(one.is_right for one in results) else 1
+
+
+def _run(folder: Path, server: MySQLServer, seed: int, compressed_share: float) -> Evidence:
+    folder.mkdir()
+    with fresh_database(server) as database:
+        return good_run(folder, database, seed, compressed_share)

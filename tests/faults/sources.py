@@ -10,7 +10,7 @@ from tests.connectors import Section, wait_until
 from tests.faults.cases import Cases
 from tests.faults.network import ROWS_EVENTS, WAITS, by_source_proxy
 from tests.faults.stand import Stand
-from tests.faults.striking import Outcome, Run, Setting, limited, under_load
+from tests.faults.striking import Outcome, Run, Setting, change, limited, under_load
 from tests.proxy import InEvent, Proxy
 from tests.services_plugin import new_users
 
@@ -19,8 +19,10 @@ CASES = Cases("source")
 GTID_EVENTS = frozenset({33, 42})
 SMALL = ((3, 6, 1.0),)
 """Transactions of a few rows, each followed by its entry in the ledger."""
-LARGE = ((3_000, 3_000, 1.0),)
+LARGE_ROWS = 3_000
+LARGE = ((LARGE_ROWS, LARGE_ROWS, 1.0),)
 KILLS = 16
+PAYLOAD_KILLS = 12
 DUMP_KILLS = 10
 HUGE_ROWS = 60_000
 FATS = 12
@@ -75,7 +77,22 @@ def server_killed(stand: Stand, seed: int) -> Outcome:
     "asks for the transaction again and steps over the rows that it has published",
 )
 def dump_killed(stand: Stand, seed: int) -> Outcome:
-    return struck_source(stand, dumps_killed, seed, sizes=LARGE, rows_max=3_000)
+    return struck_source(stand, dumps_killed, seed, sizes=LARGE, rows_max=LARGE_ROWS)
+
+
+@CASES(
+    "the same where a place is a file and a position",
+    "goes back to the begin of the transaction, steps over the rows that it has published",
+)
+def dump_killed_by_file(stand: Stand, seed: int) -> Outcome:
+    def script(run: Run) -> None:
+        ((file, pos),) = run.database.execute("select file, pos from begun")
+        events = run.database.execute(f"show binlog events in '{file}' from {pos} limit 20")
+        behind = next(end for *_, kind, _, end, _ in events if kind == "Xid")
+        change(run.rig, "source", coordinates="file", start=f"{file}:{behind}")
+        dumps_killed(run)
+
+    return struck_source(stand, script, seed, sizes=LARGE, rows_max=LARGE_ROWS)
 
 
 def dumps_killed(run: Run) -> None:
@@ -160,6 +177,26 @@ def killed_at_each_boundary(stand: Stand, seed: int) -> Outcome:
         return by_source_proxy(stand.new_folder(), database, setting, script, seed)
 
 
+@CASES(
+    f"connector killed inside compressed transactions of {LARGE_ROWS:,} rows, {PAYLOAD_KILLS}"
+    " times",
+    "reads the transaction's one event again and steps over the rows that it has published",
+)
+def killed_in_payload(stand: Stand, seed: int) -> Outcome:
+    def script(run: Run) -> None:
+        for _ in range(PAYLOAD_KILLS):
+            with run.capturing(is_moving=False) as child:
+                run.moved(child)
+                time.sleep(run.dice.uniform(0.0, 0.5))
+            run.rig.note_restart()
+            run.outcome.strikes += 1
+
+    own: dict[str, Section] = {"limits": {**WAITS, "batch_bytes_max": 16_384}}
+    setting = Setting(stand.over_kafka, own, sizes=LARGE, rows_max=LARGE_ROWS, compressed_share=1.0)
+    with stand.database() as database:
+        return under_load(stand.new_folder(), database, setting, script, seed)
+
+
 def killed_where_held(run: Run, proxy: Proxy, count: int, breaker: Callable[[], InEvent]) -> None:
     """Kill the connector so often, when all was committed that came before the breaker's place."""
     for _ in range(count):
@@ -224,3 +261,22 @@ def kill_dumps(run: Run) -> int:
     for (session,) in sessions:
         run.database.execute(f"kill {session}")
     return len(sessions)
+
+
+@CASES(
+    "a session writes rows as a statement; accepted by name",
+    "ends at the statement, names its place and `accept`; goes on behind it",
+)
+def rows_as_statement(stand: Stand, seed: int) -> Outcome:
+    def script(run: Run) -> None:
+        with run.capturing() as child:
+            run.rig.strangers += 1
+            run.database.execute(
+                "set binlog_format = 'statement'", "delete from w0_0 where id = -1"
+            )
+            run.ended(child, "statement_rows")
+        change(run.rig, "source", accept=["statement_rows"])
+        with run.capturing(is_moving=False) as child:
+            run.struck(child)
+
+    return struck_source(stand, script, seed)

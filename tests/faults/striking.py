@@ -37,6 +37,10 @@ MB = 1_000_000
 MEMORY_GROUPS = Path("/sys/fs/cgroup/memory")
 
 
+class Ended(AssertionError):
+    """The connector has ended where it should go on."""
+
+
 @dataclass
 class Outcome:
     """What a fault did, in figures."""
@@ -51,6 +55,9 @@ class Outcome:
     splits: int = 0
     """Kills inside a transaction, some of whose changes were committed."""
     report: Report = field(default_factory=Report)
+    hung: int | None = None
+    """How often a broker forgot a transaction's end, and its operator ended it; None: not looked
+    for."""
     told: list[str] = field(default_factory=list)
     """What else was seen, in words."""
 
@@ -59,6 +66,7 @@ class Outcome:
         return {
             "strikes": self.strikes,
             **({"inside_transactions": self.splits} if self.splits else {}),
+            **({} if self.hung is None else {"hung": self.hung}),
             **{name: figures[name] for name in ("records", "transactions", *FAULTS)},
             **of_recoveries(self.recoveries),
             "silent_seconds_max": round(self.silent_seconds, 2),
@@ -85,6 +93,8 @@ class Setting:
     ddl_chance: float = DDL_CHANCE
     is_skewed: bool = False
     """Whether the load's sessions tell another time, each transaction another one."""
+    compressed_share: float = 0.0
+    """So many of the load's transactions are compressed in the binlog."""
     delivery: Delivery = "exactly_once"
     before: Sequence[str] = ()
     """What the connector is to run in, as a command before its own."""
@@ -144,7 +154,7 @@ class Run:
         begun, number = time.monotonic(), self.rig.entries()
 
         def came() -> float | None:
-            assert child.process.poll() is None, child.said
+            _go_on(child)
             return self.outsider.came_after(number)
 
         first: float = wait_until(came, lambda: child.said, MOVING_SECONDS_MAX)
@@ -153,6 +163,10 @@ class Run:
     def struck(self, child: Child) -> None:
         """A fault has passed just now: wait until it is got over."""
         self.outcome.strikes += 1
+        self.recovered(child)
+
+    def recovered(self, child: Child) -> None:
+        """Wait until what has passed just now is got over."""
         self.outcome.recoveries.append(self.moved(child))
         self.level(child)
 
@@ -160,10 +174,15 @@ class Run:
         """Wait until hardly anything of what was written is still to come."""
 
         def is_level() -> bool:
-            assert child.process.poll() is None, child.said
+            _go_on(child)
             return self.rig.entries() - self.outsider.newest < LAG_ENTRIES_MAX
 
         wait_until(is_level, lambda: child.said, MOVING_SECONDS_MAX)
+
+
+def _go_on(child: Child) -> None:
+    if child.process.poll() is not None:
+        raise Ended(child.said)
 
 
 def under_load(
@@ -218,6 +237,7 @@ def prepared(folder: Path, database: FreshDatabase, setting: Setting, seed: int)
     load.writers = setting.writers
     rig.project.before = setting.before
     load.outlives, load.sizes, load.is_skewed = setting.outlives, setting.sizes, setting.is_skewed
+    load.compressed_share = setting.compressed_share
     # The load doesn't know the columns after a DDL that was cut.
     load.ddl_chance = 0.0 if setting.outlives else setting.ddl_chance
     for name, section in setting.own.items():

@@ -5,15 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from cdc.services import MySQLServer
 from tests.faults.checker import check
+from tests.faults.decoding import LEDGER, TRANSACTION, Change, Decoder
 from tests.faults.evidence import Evidence, Place, by_partition
-from tests.faults.mutations import MUTATIONS
-from tests.faults.self_test import damage, good_run
+from tests.faults.mutations import MUTATIONS, Mutator
+from tests.faults.report import Report
+from tests.faults.self_test import COMPRESSED_SHARE, damage, good_run
+from tests.faults.transactions import Transactions
 from tests.services_plugin import fresh_database
 
 PLACES = 8
@@ -28,11 +32,89 @@ def good(mysql_server: MySQLServer, tmp_path_factory: pytest.TempPathFactory) ->
         yield good_run(tmp_path_factory.mktemp("good"), database, seed)
 
 
-def test_each_damage_is_found_at_every_place(good: Evidence) -> None:
+@pytest.fixture(scope="module")
+def compressed(
+    mysql_server: MySQLServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Evidence]:
+    """Another one, most of whose transactions are compressed in the binlog."""
     seed = random.randrange(10**9)
     print(f"seed {seed}")
-    result = damage(good, seed, PLACES)
+    with fresh_database(mysql_server) as database:
+        folder = tmp_path_factory.mktemp("compressed")
+        yield good_run(folder, database, seed, COMPRESSED_SHARE)
+
+
+@pytest.mark.parametrize("run", ["good", "compressed"])
+def test_each_damage_is_found_at_every_place(run: str, request: pytest.FixtureRequest) -> None:
+    seed = random.randrange(10**9)
+    print(f"seed {seed}")
+    result = damage(request.getfixturevalue(run), seed, PLACES)
     assert result.missed == {name: [] for name in MUTATIONS}
+
+
+def test_rows_stand_at_one_place_only_where_the_source_has_compressed_them(
+    compressed: Evidence,
+) -> None:
+    assert check(replace(compressed, payloads=set())).faults["out_of_order"] > 0
+
+
+def test_rows_of_a_compressed_transaction_go_on_one_by_one(compressed: Evidence) -> None:
+    changes = [one for one in changes_of(compressed) if one.coordinates[:2] in compressed.payloads]
+    first, middle, last = next(
+        three
+        for three in zip(changes, changes[1:], changes[2:], strict=False)
+        if three[0].gtid == three[2].gtid
+        and 0 < three[0].coordinates[2] == three[2].coordinates[2] - 2
+    )
+    assert misplaced(compressed, first, middle, last) == 0
+    assert misplaced(compressed, first, last) == 1
+    assert misplaced(compressed, middle, first, last) == 2
+
+
+def misplaced(evidence: Evidence, *changes: Change) -> int:
+    """How many of them can't be behind the one before."""
+    report = Report()
+    Transactions(evidence, report, changes, []).check()
+    return sum("comes after" in text for text in report.told)
+
+
+def test_entries_of_a_transaction_come_in_the_ledger_s_order(compressed: Evidence) -> None:
+    entries = [one for one in changes_of(compressed) if one.table == LEDGER]
+    first, second = next(two for two in pairwise(entries) if two[0].gtid == two[1].gtid)
+    assert misplaced(compressed, first, second) == 0
+    crossed = first._replace(after=second.after), second._replace(after=first.after)
+    assert misplaced(compressed, *crossed) == 1
+
+
+@pytest.mark.parametrize(("strangers", "wrong"), [(0, 1), (1, 0)])
+def test_a_transaction_without_rows_is_right_only_where_others_made_one(
+    good: Evidence, strangers: int, wrong: int
+) -> None:
+    run = Mutator(good)
+    bounds = [one for one in run.messages if one.topic.endswith(f".{TRANSACTION}")]
+    messages = [*good.messages]
+    for status, count in (("BEGIN", None), ("END", 0)):
+        like = next(one for one in bounds if status in str(run.decoded(one.value or b"")))
+        assert like.key is not None and like.value is not None
+        value = {**run.decoded(like.value), "id": "other", "event_count": count}
+        if count is not None:
+            value["data_collections"] = []
+        messages.append(
+            like._replace(
+                partition=0,
+                offset=len(good.messages) + len(messages),
+                key=run.encoded(like.key, {"id": "other"}),
+                value=run.encoded(like.value, value),
+            )
+        )
+    report = check(replace(good, messages=messages, strangers=strangers))
+    assert report.faults == {"lost": 0, "doubled": 0, "out_of_order": 0, "wrong_content": wrong}
+
+
+def changes_of(evidence: Evidence) -> list[Change]:
+    """All, in their order."""
+    records = map(Decoder(evidence), evidence.captured)
+    return sorted((one for one in records if isinstance(one, Change)), key=lambda one: one.revision)
 
 
 def test_a_saved_run_is_the_same_run(good: Evidence, tmp_path: Path) -> None:

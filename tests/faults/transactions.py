@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from tests.faults.decoding import LEDGER, Change, Record
@@ -54,7 +55,7 @@ class Transactions:
                 missing += max(0, change.revision.sequence - last.revision.sequence - 1)
                 if change.revision == last.revision:
                     self._add("doubled", 6, f"{change.id} and {last.id} are {change.revision}")
-                if change.coordinates <= last.coordinates:
+                if not self._rises(last, change):
                     text = f"{change.id} at {change.coordinates} comes after {last.coordinates}"
                     self._add("out_of_order", 6, text)
                 if change.revision.epoch != last.revision.epoch:
@@ -65,6 +66,20 @@ class Transactions:
         lost -= len(self.changes)
         if missing != lost and missing:
             self._add("wrong_content", 6, f"{missing} revisions are missing, {lost} changes")
+
+    def _rises(self, last: Change, change: Change) -> bool:
+        """Whether the place is behind the last one's.
+
+        The events of a compressed transaction all stand at its own place, each counting its rows
+        anew: the order in it is that of the transaction's numbers."""
+        at, row = change.coordinates[:2], change.coordinates[2:]
+        if at != last.coordinates[:2] or at not in self.evidence.payloads:
+            return change.coordinates > last.coordinates
+        last_row, is_new_key = last.coordinates[2:]
+        following = {(0, 0), (last_row + 1, 0)}
+        if last.is_half and not is_new_key:
+            following = {(last_row, 1)}
+        return change.gtid == last.gtid and row in following
 
     def _check_numbers(self, id_: str, changes: Sequence[Change]) -> None:
         """1 to n in the transaction and in each table, and the id of each."""
@@ -91,7 +106,12 @@ class Transactions:
             wanted[entry.tx] += 1 if entry.op in (MARKER, STATEMENT) else 2
         ids: dict[str, str] = {}
         for id_, changes in by_id.items():
-            names = {name for one in changes if one.table == LEDGER for name in _tx(one)}
+            entries = [one.after for one in changes if one.table == LEDGER and one.after]
+            names = {entry["tx"] for entry in entries}
+            for before, after in pairwise(entries):
+                if after["seq"] <= before["seq"]:
+                    text = f"entry {after['seq']} of {id_} comes after {before['seq']}"
+                    self._add("out_of_order", 5, text)
             for name in names:
                 if len(names) > 1 or ids.setdefault(name, id_) != id_:
                     self._add("wrong_content", 5, f"{id_} is {sorted(names)} and {ids.get(name)}")
@@ -109,7 +129,11 @@ class Transactions:
                 bounds[record.value["id"], record.value["status"]] += 1
                 self._check_bound(record, by_id, before, first)
                 before = record
-        for id_ in by_id:
+        # Transactions of others, without a captured row, are told of, too.
+        others = {id_ for id_, _ in bounds} - by_id.keys()
+        if len(others) > self.evidence.strangers:
+            self._add("wrong_content", 5, f"{sorted(others)} have no row")
+        for id_ in by_id.keys() | others:
             for status in ("BEGIN", "END"):
                 if not bounds[id_, status]:
                     self._add("lost", 5, f"{status} of {id_}")
@@ -125,9 +149,7 @@ class Transactions:
         id_, status = value["id"], value["status"]
         changes = by_id.get(id_, ())
         tables = Counter(f"{self.evidence.database}.{one.table}" for one in changes)
-        if id_ not in first and self.evidence.strangers and not value["event_count"]:
-            return  # a transaction of others is told of, too
-        if record.key != {"id": id_} or status not in ("BEGIN", "END") or id_ not in first:
+        if record.key != {"id": id_} or status not in ("BEGIN", "END"):
             self._add("wrong_content", 5, f"{status} of {id_}, with the key {record.key}")
         elif status == "END":
             told = {one["data_collection"]: one["event_count"] for one in value["data_collections"]}
@@ -138,8 +160,9 @@ class Transactions:
             if before is None or (before.value["id"], before.value["status"]) != (id_, "BEGIN"):
                 self._add("out_of_order", 5, f"END of {id_} is not behind its BEGIN")
         elif before is not None:
-            last = first.get(before.value["id"])
-            if before.value["status"] != "END" or (last is not None and last > first[id_]):
+            last, own = first.get(before.value["id"]), first.get(id_)
+            is_behind = last is None or own is None or last < own
+            if before.value["status"] != "END" or not is_behind:
                 self._add("out_of_order", 5, f"BEGIN of {id_} is behind {before.value}")
 
     def _check_executed(self, by_id: Iterable[str]) -> None:
@@ -158,7 +181,3 @@ class Transactions:
 
     def _add(self, fault: Any, check: int, text: str) -> None:
         self.report.add(fault, check, text)
-
-
-def _tx(change: Change) -> list[str]:
-    return [] if change.after is None else [change.after["tx"]]

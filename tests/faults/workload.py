@@ -35,6 +35,7 @@ LEDGER = """create table ledger (
 ) default charset utf8mb4"""
 BEGUN = "create table begun (file varchar(250), pos bigint, gtids text)"
 NOTE = "insert into ledger (tx, tbl, pk, ver, op, row_hash) values (%s, %s, %s, %s, %s, %s)"
+COMPRESSION = "set binlog_transaction_compression = %s"
 MARKER = "marker"
 SAVEPOINT = "part"
 LOST = (OperationalError, InterfaceError, OSError)
@@ -72,6 +73,8 @@ class Workload:
     sizes: Sequence[tuple[int, int, float]] = SIZES
     is_skewed: bool = False
     """Whether each transaction is of another time, up to a day away."""
+    compressed_share: float = 0.0
+    """So many transactions are one compressed event of the binlog; MySQL alone does that."""
     count: int = 0
     """Transactions that are committed."""
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -174,6 +177,8 @@ class Workload:
         tables, dice = self._tables[writer], self._dice[writer]
         if self.is_skewed:
             cursor.execute("set timestamp = %s", (time.time() + dice.uniform(-DAY, DAY),))
+        if self.compressed_share:
+            cursor.execute(COMPRESSION, (dice.random() < self.compressed_share,))
         if dice.random() < self.ddl_chance:
             statement = change_columns(cursor, dice, dice.choice(tables))
             digest = hashlib.md5(statement.encode()).hexdigest()
