@@ -71,7 +71,9 @@ def show_dead(file: Path, name: str, as_json: bool) -> None:
 @click.argument("names", metavar="ID...", nargs=-1)
 @click.option("--all", "is_all", is_flag=True, help="All of them.")
 def drop_dead(file: Path, names: tuple[str, ...], is_all: bool) -> None:
-    """Forget dead letters for good: the changes are published nowhere."""
+    """Forget dead letters for good: the changes are published nowhere.
+
+    What is held behind them stays until it is redriven."""
     from cdc import dead as module
 
     if bool(names) == is_all:
@@ -81,6 +83,9 @@ def drop_dead(file: Path, names: tuple[str, ...], is_all: bool) -> None:
         module.drop(config.connector, log, found)
         for letter in found:
             click.echo(f"dropped {letter.id}")
+        left = len(module.together(letters.values(), found)) - len(found)
+        if left:
+            click.echo(f"{left} of their keys stay: redrive them, and the keys are free")
 
 
 @dead.command("redrive", epilog=example("cdc dead redrive connectors/shop.yaml --all"))
@@ -91,8 +96,8 @@ def drop_dead(file: Path, names: tuple[str, ...], is_all: bool) -> None:
 def redrive_dead(file: Path, names: tuple[str, ...], is_all: bool, as_json: bool) -> None:
     """Try dead letters again, with the configuration and the rules of now.
 
-    The connector must not run. What has a newer change of its key stays a dead letter, and so does
-    what still can't go on: exit code 1."""
+    The connector must not run. What is held behind one goes out with it, in order. What has a
+    newer change of its key stays a dead letter, and so does what still can't go on: exit code 1."""
     from cdc import dead as module
     from cdc import redriving
 

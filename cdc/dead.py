@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
@@ -26,6 +27,10 @@ SHOWN_BYTES_MAX = 4096
 COLUMNS = ("id", "stage", "kind", "table", "time", "attempt", "reason")
 
 
+_Held = tuple[str, str, bytes | None]
+"""Stage, topic, key."""
+
+
 def chosen(letters: Mapping[str, DeadLetter], names: Sequence[str]) -> list[DeadLetter]:
     """Those that are named, by their ids or by a part of it that no other has; each once."""
     return list({one.id: one for one in (_one(letters, name) for name in names)}.values())
@@ -42,6 +47,32 @@ def _one(letters: Mapping[str, DeadLetter], name: str) -> DeadLetter:
     raise CdcError(
         f"{name} may be {len(found)} dead letters: {listed(found[:5])}", hint="write more of its id"
     )
+
+
+def together(letters: Iterable[DeadLetter], found: Sequence[DeadLetter]) -> list[DeadLetter]:
+    """Those found, with all of their stage that wait for the same keys, at any remove: order is
+    kept only among all of them."""
+    by_key = defaultdict[_Held, list[DeadLetter]](list)
+    by_topic = defaultdict[tuple[str, str], list[DeadLetter]](list)
+    for letter in letters:
+        for topic, key in letter.holds:
+            by_key[letter.stage, topic, key].append(letter)
+            by_topic[letter.stage, topic].append(letter)
+    wanted = {one.id: one for one in found}
+    seen: set[_Held] = set()
+    ahead = list(found)
+    while ahead:
+        letter = ahead.pop()
+        for topic, key in letter.holds:
+            held = (letter.stage, topic, key)
+            if held in seen:
+                continue
+            seen.add(held)
+            whole = by_key.get((letter.stage, topic, None), [])
+            near = by_topic[letter.stage, topic] if key is None else by_key[held] + whole
+            ahead += [one for one in near if one.id not in wanted]
+            wanted.update((one.id, one) for one in near)
+    return list(wanted.values())
 
 
 def drop(connector: str, log: Log, letters: Iterable[DeadLetter]) -> None:

@@ -11,13 +11,14 @@ import base64
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Final
 
 import orjson
 
 from cdc.errors import CdcError, LogError
-from cdc.model import Message
+from cdc.held_keys import First, HeldKeys, Key
+from cdc.model import Message, Revision
 from cdc.patterns import TablePatterns
 
 INVALID_TEXT: Final = "invalid_text"
@@ -35,6 +36,9 @@ CAPTURE_KINDS: Final = (
 TRANSLATE_KINDS: Final = (RULE, UNREADABLE_EVENT)
 KINDS: Final = (*CAPTURE_KINDS, *TRANSLATE_KINDS)
 """Of faults that one change alone can have."""
+HELD: Final = "held"
+"""Of a change without a fault, or of which nobody has looked for one: an earlier one of its key is
+a dead letter."""
 
 RAW_BYTES_MAX = 512 * 1024
 """Of what is kept of a change, so that its dead letter fits wherever other records do."""
@@ -54,7 +58,7 @@ class DeadLetter:
     """Unique in the connector, the same after a restart."""
     stage: str
     kind: str
-    """One of KINDS."""
+    """One of KINDS, or HELD."""
     reason: str
     """As the error would have said it; no value of a hidden column is in it (invariant 9)."""
     table: str
@@ -75,15 +79,24 @@ class DeadLetter:
     """Columns whose values are cut out of `raw`."""
     attempt: int = 1
     """How often it was tried."""
+    holds: tuple[Key, ...] = ()
+    """Keys whose later records wait for it; none: they don't wait."""
 
     @property
     def key(self) -> bytes:
         return self.id.encode()
 
+    @property
+    def revision(self) -> Revision:
+        """What its record would have had; (0, 0) where none would have had one."""
+        return Revision(*self.coordinates.get("revision", (0, 0)))
+
     def to_bytes(self) -> bytes:
-        """JSON, readable by people but for `raw`, which is base64."""
-        raw = {name: base64.b64encode(part).decode() for name, part in self.raw.items()}
-        return orjson.dumps({"version": FORMAT_VERSION, **asdict(self), "raw": raw})
+        """JSON, readable by people but for keys and `raw`, which are base64."""
+        raw = {name: _text(part) for name, part in self.raw.items()}
+        holds = [(topic, None if key is None else _text(key)) for topic, key in self.holds]
+        values = {"version": FORMAT_VERSION, **asdict(self), "raw": raw, "holds": holds}
+        return orjson.dumps(values)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> DeadLetter:
@@ -93,6 +106,10 @@ class DeadLetter:
             if found.pop("version") == FORMAT_VERSION:
                 found["raw"] = {name: base64.b64decode(one) for name, one in found["raw"].items()}
                 found["hidden"] = tuple(found["hidden"])
+                found["holds"] = tuple(
+                    (topic, None if key is None else base64.b64decode(key))
+                    for topic, key in found.get("holds", ())  # early ones held nothing back
+                )
                 return cls(**{one.name: found[one.name] for one in fields(cls)})
         except (ValueError, KeyError, TypeError, AttributeError):
             pass
@@ -100,6 +117,10 @@ class DeadLetter:
             f"a dead letter can't be read: {data[:200]!r}",
             hint="it was written by another version of cdc, or is damaged; read it with `cdc tail`",
         )
+
+
+def _text(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def digest_of(parts: Iterable[bytes]) -> str:
@@ -110,15 +131,32 @@ def digest_of(parts: Iterable[bytes]) -> str:
     return digest.hexdigest()
 
 
-def kept(messages: Iterable[Message]) -> dict[str, DeadLetter]:
-    """By id those that were neither redriven nor dropped, of the whole topic's messages."""
+def first_of(letter: DeadLetter) -> First:
+    """What is said of a dead letter that others wait for."""
+    at = letter.coordinates
+    return First(letter.id, letter.revision, at.get("transaction", ""), at.get("ordinal", 0))
+
+
+def held_keys_of(letters: Iterable[DeadLetter]) -> HeldKeys:
+    """The keys that are held by what a stage has kept."""
+    found = HeldKeys()
+    # Not as they stand in the topic: what was tried again stands behind what waits for it.
+    for letter in sorted(letters, key=lambda one: one.revision):
+        found.add(letter.holds, first_of(letter))
+    return found
+
+
+def kept(messages: Iterable[Message], *, is_bare: bool = False) -> dict[str, DeadLetter]:
+    """By id those that were neither redriven nor dropped, of the whole topic's messages; bare ones
+    have lost their `raw` and `about`."""
     found: dict[str, DeadLetter] = {}
     for message in messages:
         name = (message.key or b"").decode("utf-8", "replace")
         if message.value is None:
             found.pop(name, None)
         else:
-            found[name] = DeadLetter.from_bytes(message.value)
+            letter = DeadLetter.from_bytes(message.value)
+            found[name] = replace(letter, raw={}, about={}) if is_bare else letter
     return found
 
 
@@ -141,6 +179,10 @@ class Policy:
     """What is dropped; comes before `dead_letter`."""
     count_max: int = 100
     """Dead letters of a stage that are kept at a time; one more stops it."""
+    is_holding: bool = False
+    """Later records of a key that has a dead letter wait behind it; else they pass."""
+    held_max: int = 1000
+    """Records of a stage that wait at a time; one more stops it."""
 
     def speaks_of(self, kind: str) -> bool:
         """Whether such a fault is more than an error, of some tables at least."""
@@ -154,19 +196,24 @@ class Policy:
 
 
 class DeadLetters:
-    """What becomes of a stage's changes that can't go on, by policy and within its limit."""
+    """What becomes of a stage's changes that can't go on, by policy and within its limits."""
 
     def __init__(
         self,
         policy: Policy,
         kept_count: int = 0,
         on_made: Callable[[DeadLetter], None] = lambda letter: None,
+        *,
+        held_count: int = 0,
+        held_keys: HeldKeys | None = None,
     ) -> None:
-        """`kept_count`: dead letters of the stage that are there already; `on_made` hears of each
-        new one, before it is written."""
+        """`kept_count`: dead letters of the stage that are there already, `held_count` what waits
+        behind them, `held_keys` for which keys; `on_made` hears of each new one, before it is
+        written."""
         self._on_made = on_made
         self.policy = policy
-        self.kept_count = kept_count
+        self.kept_count, self.held_count = kept_count, held_count
+        self.held_keys = held_keys or HeldKeys()
         self.made: Counter[str] = Counter()
         """By kind, since the stage was opened."""
 
@@ -178,12 +225,23 @@ class DeadLetters:
         make: Callable[[], DeadLetter],
     ) -> DeadLetter | str:
         """The dead letter to be written, or why the change is dropped. Else raises `error`."""
-        rule = self.policy.rule_for(kind, table)
-        if rule is not None:
-            return f"{rule.name} is in dead_letters.skip"
-        if kind not in self.policy.dead_letter:
-            raise error
-        count = self.kept_count + self.made.total()
+        if kind == HELD:
+            self._check_held(error)
+        else:
+            rule = self.policy.rule_for(kind, table)
+            if rule is not None:
+                return f"{rule.name} is in dead_letters.skip"
+            if kind not in self.policy.dead_letter:
+                raise error
+            self._check_kept(error)
+        self.made[kind] += 1
+        letter = make()
+        self.held_keys.add(letter.holds, first_of(letter))
+        self._on_made(letter)
+        return letter
+
+    def _check_kept(self, error: CdcError) -> None:
+        count = self.kept_count + self.made.total() - self.made[HELD]
         if count >= self.policy.count_max:
             raise type(error)(
                 f"{count} dead letters are kept or about to be (dead_letters.count_max); one more"
@@ -191,7 +249,13 @@ class DeadLetters:
                 hint="look at them with `cdc dead list`; mend the cause, redrive or drop them, or"
                 " raise the limit; nothing is lost",
             )
-        self.made[kind] += 1
-        letter = make()
-        self._on_made(letter)
-        return letter
+
+    def _check_held(self, error: CdcError) -> None:
+        count = self.held_count + self.made[HELD]
+        if count >= self.policy.held_max:
+            raise type(error)(
+                f"{count} records are held back or about to be (dead_letters.held_max); one more"
+                f" would be {error.message}",
+                hint="redrive what they wait for (`cdc dead list`), or drop it and redrive them, or"
+                " raise the limit; nothing is lost",
+            )

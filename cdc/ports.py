@@ -142,10 +142,13 @@ class Log(Protocol):
         log would wait to see whether that one is dead; if it lives, it is fenced."""
         ...
 
-    def follow(self, topic: str, start: Offsets, *, wait_seconds: float) -> Iterator[Message]:
+    def follow(
+        self, topic: str, start: Offsets, *, wait_seconds: float, is_whole: bool = False
+    ) -> Iterator[Message]:
         """Committed messages of all partitions from `start` (else earliest), outside any group.
 
-        Ends when nothing new came for `wait_seconds`."""
+        Ends when nothing new came for `wait_seconds`. `is_whole`: raises `errors.Unreachable` where
+        an open transaction hides what may have been committed behind its begin."""
         ...
 
     def close(self) -> None: ...

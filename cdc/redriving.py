@@ -1,6 +1,7 @@
 """`cdc dead redrive`: dead letters tried again, while the connector stands still.
 
-A change whose key has had a newer one since stays a dead letter, for order (invariant 3)."""
+A change whose key has had a newer one since stays a dead letter, for order (invariant 3); what was
+held behind it goes out with it, or stays as it does."""
 
 from __future__ import annotations
 
@@ -17,28 +18,45 @@ from cdc.capture.decoder import Decoder
 from cdc.capture.lock import ConnectorLock
 from cdc.config import ConnectorConfig, ServerSource
 from cdc.console import discovery
+from cdc.dead import together
 from cdc.dead_letters import (
+    HELD,
     LEFT_OUT_COLUMNS,
     DeadLetter,
     DeadLetters,
     Policy,
     dead_letters_topic,
+    first_of,
 )
 from cdc.errors import CdcError, DecodeError, Unreachable
+from cdc.held_keys import HeldKeys, Key
 from cdc.log.source import MessageBatch
-from cdc.model import REVISION_HEADER, Headers, Record, Revision
+from cdc.model import EPOCH_BITS, REVISION_HEADER, Headers, Record, Revision
 from cdc.ports import Log, LogWriter, Registry
 from cdc.translate.dead_messages import message_of
 from cdc.translate.headers import REVISION_NAME
 from cdc.wiring.capture import announcer, event_settings, server_settings
+from cdc.wiring.dead_letters import read_dead_letters
 from cdc.wiring.ends import reached_registry
 from cdc.wiring.translate import translator_of
 
 ORDER_HEADER = "cdc_redriven"
 """Of a change event that was a dead letter: the revision that it would have had, 8 bytes."""
 
-Newest = dict[tuple[str, bytes], Revision]
-"""Topic and key → the last place in order that a record of the key has."""
+NOTHING_LEFT = Revision(1 << EPOCH_BITS, 0)
+"""Behind all places in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoneOut:
+    """What the topics still show of the keys that are asked for."""
+
+    newest: dict[Key, Revision]
+    """The last place in order that a record of the key has; of records without one: the last
+    TRUNCATE, which is of all keys."""
+    begins: dict[tuple[str, int], Revision]
+    """By partition the first place that is there, where records before it are gone."""
+    partitions: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +131,13 @@ def redrive(
 ) -> Iterator[Outcome]:
     """Try dead letters again, in the order of their changes."""
     for stage, make in (("capture", _capture), ("translate", _translate)):
-        of_stage = sorted((one for one in letters if one.stage == stage), key=_order)
+        mine = (one for one in letters if one.stage == stage)
+        of_stage = sorted(mine, key=lambda one: one.revision)
         if of_stage:
             name = config.connector if stage == "capture" else f"{config.connector}.translate"
             with closing(log.writer(name)) as writer:
                 again = make(config, log, registry, writer)
                 yield from _redrive(config, log, writer, again, of_stage, check)
-
-
-def _order(letter: DeadLetter) -> Revision:
-    return Revision(*letter.coordinates.get("revision", (0, 0)))
 
 
 def _redrive(
@@ -134,17 +149,25 @@ def _redrive(
     check: Callable[[], None],
 ) -> Iterator[Outcome]:
     topic = dead_letters_topic(config.connector)
-    newest = _newest(log, again, letters)
+    gone_out = _gone_out(log, again, letters)
+    stay = HeldKeys()
     for letter in letters:
+        # Invariant 3: what is held goes out behind what it waits for, or not at all.
+        behind = next(stay.firsts(letter.holds), None)
+        if behind is not None:
+            stay.add(letter.holds, first_of(letter))
+            yield Outcome(letter, refusal=f"held behind dead letter {behind.id}, which stays")
+            continue
         try:
             records = again.records(letter)
-            _refuse_late(letter, records, newest, again)
+            _refuse_late(letter, records, gone_out, again)
         except Unreachable:
             raise
         except CdcError as error:
             tried = replace(letter, attempt=letter.attempt + 1)
             check()
             writer.write([Record(topic, 0, tried.key, tried.to_bytes())])
+            stay.add(letter.holds, first_of(letter))
             yield Outcome(tried, refusal=str(error))
             continue
         check()
@@ -152,16 +175,19 @@ def _redrive(
         gone = Record(topic, 0, letter.key, None)
         writer.write([*records, gone], checkpoint=again.checkpoint())
         again.written()
-        _note(newest, again, records)
+        _note(gone_out, again, records)
         yield Outcome(letter, len(records))
 
 
 def redriven(
     config: ConnectorConfig, log: Log, letters: Sequence[DeadLetter], environment: Mapping[str, str]
 ) -> list[Outcome]:
-    """`redrive` with all that it needs, in the order in which they were made."""
+    """`redrive` with all that it needs, and with what shares a key that is held."""
     with alone(config, environment) as check, closing(reached_registry(config)) as registry:
-        return list(redrive(config, log, registry, letters, check))
+        # The connector may have added some before it was stopped.
+        now = read_dead_letters(config, log, is_whole=True)
+        found = together(now.values(), [now[one.id] for one in letters if one.id in now])
+        return list(redrive(config, log, registry, found, check))
 
 
 def to_json(outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -183,9 +209,10 @@ def lines(outcomes: Sequence[Outcome]) -> Iterator[str]:
             yield f"redriven {one.letter.id}: {one.records} records"
 
 
-def _newest(log: Log, again: Again, letters: Sequence[DeadLetter]) -> Newest:
+def _gone_out(log: Log, again: Again, letters: Sequence[DeadLetter]) -> GoneOut:
     """Of the keys that the dead letters have; reads each topic once."""
-    wanted: Newest = {}
+    newest: dict[Key, Revision] = {}
+    begins: dict[tuple[str, int], Revision] = {}
     for letter in letters:
         try:
             records = again.records(letter)
@@ -195,36 +222,54 @@ def _newest(log: Log, again: Again, letters: Sequence[DeadLetter]) -> Newest:
             continue  # said when its turn comes
         for record in records:
             if record.key is not None:
-                wanted[record.topic, record.key] = Revision(0, 0)
-    for topic in dict.fromkeys(topic for topic, _ in wanted):
-        for message in log.follow(topic, {}, wait_seconds=0):
-            at = (topic, message.key or b"")
-            order = again.order_of(message.headers) if at in wanted else None
-            if order is not None:
-                wanted[at] = max(wanted[at], order)
-    return wanted
+                newest[record.topic, record.key] = newest[record.topic, None] = Revision(0, 0)
+    for topic in dict.fromkeys(topic for topic, _ in newest):
+        offsets: dict[int, int] = {}
+        for message in log.follow(topic, {}, wait_seconds=0, is_whole=True):
+            first_offset = offsets.setdefault(message.partition, message.offset)
+            order = again.order_of(message.headers)
+            if order is None:
+                continue
+            if first_offset:
+                begins.setdefault((topic, message.partition), order)
+            at = (topic, message.key)
+            if at in newest:
+                newest[at] = max(newest[at], order)
+        for place, end in log.end_offsets(topic).items():
+            if end and place[1] not in offsets:
+                begins[place] = NOTHING_LEFT
+    return GoneOut(newest, begins, log.topics())
 
 
-def _note(newest: Newest, again: Again, records: Sequence[Record]) -> None:
+def _note(gone_out: GoneOut, again: Again, records: Sequence[Record]) -> None:
     """These have gone out."""
     for record in records:
         order = again.order_of(record.headers)
         if order is not None and record.key is not None:
-            newest[record.topic, record.key] = order
+            gone_out.newest[record.topic, record.key] = order
 
 
 def _refuse_late(
-    letter: DeadLetter, records: Sequence[Record], newest: Newest, again: Again
+    letter: DeadLetter, records: Sequence[Record], gone_out: GoneOut, again: Again
 ) -> None:
     for record in records:
         order = again.order_of(record.headers)
         if order is None or record.key is None:
             continue
-        if newest.get((record.topic, record.key), order) > order:
+        newest = [gone_out.newest.get((record.topic, key), order) for key in (record.key, None)]
+        if max(newest) > order:
             raise CdcError(
                 f"a newer change of its key has gone out on {record.topic}",
                 hint="readers would take the old state for the new one: compare the row at the"
                 " source, then drop the dead letter",
+            )
+        partition = record.place % gone_out.partitions.get(record.topic, 1)
+        # Behind what holds its keys nothing has gone out that could be missing.
+        if not letter.holds and gone_out.begins.get((record.topic, partition), order) > order:
+            raise CdcError(
+                f"a newer change of its key may have gone out on {record.topic}: the records of its"
+                " time are no longer there",
+                hint="compare the row at the source, then drop the dead letter",
             )
 
 
@@ -266,7 +311,7 @@ class _CaptureAgain:
                     " source, then drop it",
                 ) from error
             raise
-        if not output.records:
+        if not output.records and letter.kind != HELD:  # what waited may be dropped by a rule
             reasons = "; ".join(reason for _, reason in decoder.dropped)
             raise CdcError(f"nothing is published of it: {reasons}")
         self._after = output.checkpoint
@@ -300,7 +345,7 @@ class _TranslateAgain:
 
     def records(self, letter: DeadLetter) -> Sequence[Record]:
         records = self._translator(MessageBatch([message_of(letter)], {})).records
-        if not records:
+        if not records and letter.kind != HELD:
             raise CdcError(
                 "no rule makes an event of it", hint="drop it, or let a rule's `when` match it"
             )

@@ -20,6 +20,7 @@ from cdc.capture.settings import ChangeEventSettings
 from cdc.capture.shapes import Column, Shape, parse_table_map
 from cdc.capture.types import form_of
 from cdc.dead_letters import (
+    HELD,
     RAW_BYTES_MAX,
     DeadLetter,
     DeadLetters,
@@ -27,6 +28,8 @@ from cdc.dead_letters import (
     digest_of,
 )
 from cdc.errors import CdcError, DecodeError
+from cdc.findings import listed
+from cdc.held_keys import Key
 from cdc.model import Revision
 
 ABOUT_BYTES_MAX = 128 * 1024
@@ -84,7 +87,38 @@ class DeadChanges:
         self._binder, self._connector = binder, binder.connector
         self._topic = dead_letters_topic(binder.connector)
         self._dead_letters = dead_letters
+        self._is_holding = dead_letters.policy.is_holding
         self._dropped, self._add, self._clock = dropped, add, clock
+        self.held = dead_letters.held_keys
+
+    def behind(
+        self,
+        bound: Any,
+        images: Sequence[tuple[str, bytes, bytes]],
+        numbered: Revision,
+        transaction: str,
+        ordinal: int,
+    ) -> DecodeError | None:
+        """Why a row must wait, if it must: an earlier one of a key of its is a dead letter.
+
+        `numbered`: the last number that was taken. Rows may come again from before the dead
+        letter, those that were published already or, at least once, even after it was written."""
+        for first in self.held.firsts(keys_of(bound, images)):
+            is_before = first.transaction == transaction and ordinal <= first.ordinal
+            if first.revision <= numbered and not is_before:
+                return DecodeError(f"held behind dead letter {first.id}", kind=HELD)
+        return None
+
+    def check_truncate(self, bound: Any, numbered: Revision) -> None:
+        """Nothing can hold the end of all rows back: it stops while some of them wait."""
+        for first in self.held.firsts([(bound.topic, None)]):
+            if first.revision <= numbered:
+                raise DecodeError(
+                    f"{bound.name} is truncated while changes of it are held behind dead letter"
+                    f" {first.id}",
+                    hint="redrive it, or drop it and redrive what waits for it (`cdc dead list`);"
+                    " then start again: nothing is lost",
+                )
 
     def row(self, bound: Any, change: RowChange, error: DecodeError) -> bool:
         """Whether a row that can't be published is kept; raises `error` unless the policy says
@@ -108,7 +142,7 @@ class DeadChanges:
                 "shape": shape_value(shape, hidden),
                 "description": None if known is None else known.to_json(),
             }
-            return self._letter(
+            letter = self._letter(
                 error,
                 bound.name,
                 place,
@@ -118,12 +152,18 @@ class DeadChanges:
                 about=about,
                 revision=Revision(change.epoch, change.sequence),
                 hidden=tuple(bound.plan.columns[i].name for i in sorted(hidden)),
+                holds=keys_of(bound, change.images) if self._is_holding else (),
             )
+            if error.kind == HELD:
+                _check_whole(letter, error, _needed(bound.plan, hidden))
+            return letter
 
         return self._settle(error, bound.name, make)
 
     def statement(self, text: str, database: str, place: Place, error: DecodeError) -> None:
-        """DML as a statement, whose rows nobody knows: of its text nothing is kept."""
+        """DML as a statement, whose rows nobody knows: of its text nothing is kept.
+
+        Nothing waits behind it: it can't be tried again, so nothing can come out of order."""
 
         def make() -> DeadLetter:
             name = f"{self._connector}/{place.transaction}/{place.file}:{place.pos}"
@@ -153,6 +193,7 @@ class DeadChanges:
         about: dict[str, Any] | None = None,
         revision: Revision | None = None,
         hidden: tuple[str, ...] = (),
+        holds: tuple[Key, ...] = (),
     ) -> DeadLetter:
         digest = digest_of((raw or {}).values())
         # Invariant 7: what doesn't fit into a record isn't kept.
@@ -175,7 +216,53 @@ class DeadChanges:
             raw=raw or {},
             about=about or {},
             hidden=hidden,
+            holds=holds,
         )
+
+
+def keys_of(bound: Any, images: Sequence[tuple[str, bytes, bytes]]) -> tuple[Key, ...]:
+    """The topic and keys of a row's records, two where the key changes; of the whole topic where
+    there is no key, or it can't be read."""
+    plan = bound.plan
+    parts: list[bytes | None] = [None] * plan.key_count
+    keys: dict[Key, None] = {}
+    for _, present, image in images:
+        try:
+            found = plan.key_parts(present, image)
+        except DecodeError as error:
+            if not error.kind:  # the event is damaged
+                raise
+            return ((bound.topic, None),)
+        # What an image leaves out is as it was.
+        parts = [old if new is None else new for old, new in zip(parts, found, strict=True)]
+        known = [part for part in parts if part is not None]
+        if not known or len(known) < len(parts):
+            return ((bound.topic, None),)
+        keys[bound.topic, b"".join(known)] = None
+    return tuple(keys)
+
+
+def _needed(plan: Any, hidden: frozenset[int]) -> list[str]:
+    """The hidden columns without which the row's records can't be made."""
+    columns = [plan.columns[i] for i in sorted(hidden)]
+    return [one.name for one in columns if one.kind == opcodes.CHANGED or one.key_slot >= 0]
+
+
+def _check_whole(letter: DeadLetter, error: DecodeError, needed: Sequence[str]) -> None:
+    """A row without a fault waits only where it can go out later."""
+    if letter.raw and not needed:
+        return
+    why = (
+        f"its records need the columns {listed(needed)}, which are hashed or cut: no dead letter"
+        " keeps them"
+        if needed
+        else f"it has {letter.length} bytes, and a dead letter keeps {RAW_BYTES_MAX} at most"
+    )
+    raise DecodeError(
+        f"a row of {letter.table} would be {error.message}, but can't be kept whole: {why}",
+        hint="redrive what it waits for, or drop it and redrive what waits already; or give up the"
+        " order of such keys: dead_letters.later_records: pass",
+    )
 
 
 def hidden_columns(plan: Any) -> frozenset[int]:

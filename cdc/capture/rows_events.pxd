@@ -18,7 +18,9 @@ cdef class RowsEvents:
     cdef object dead_changes
     cdef object fault
     cdef long long first_row
+    cdef dict held
     cdef Py_ssize_t row_at
+    cdef Py_ssize_t row_end
     cdef Py_ssize_t value_at
 
     cdef int event(
@@ -33,3 +35,6 @@ cdef class RowsEvents:
     cdef Py_ssize_t _set_aside(
         self, object error, int operation, BoundTable bound, const unsigned char *data,
         Py_ssize_t end, Py_ssize_t before_present, Py_ssize_t after_present) except? -1
+    cdef list _row_images(
+        self, int operation, BoundTable bound, const unsigned char *data, Py_ssize_t end,
+        Py_ssize_t before_present, Py_ssize_t after_present)

@@ -11,6 +11,7 @@ import cython
 from cdc.capture.dead_changes import DeadChanges, Place, RowChange
 from cdc.capture.unpublishable import Unpublishable
 from cdc.errors import DecodeError
+from cdc.model import Revision
 
 if cython.compiled:
     from cython.cimports.cdc.capture.avro_out import Out
@@ -47,8 +48,10 @@ class RowsEvents:
         """What keeps all rows of the event from being published."""
         self.first_row = 0
         """The number of an event's first row; not 0 where a row comes again, alone."""
-        self.row_at = self.value_at = 0
-        """Where the row begins in its event, and its record in the block."""
+        self.row_at = self.row_end = self.value_at = 0
+        """Where the row lies in its event, and where its record begins in the block."""
+        self.held: dict[str, Any] = dead_changes.held.by_topic
+        """The topics of which keys are held; looked at once for an event while there is none."""
         self.changes, self.tables = boundaries.changes, boundaries.tables
         self.transaction = boundaries.transaction
 
@@ -119,19 +122,29 @@ class RowsEvents:
         after_present: cython.Py_ssize_t,
     ) -> cython.int:
         """The rows of an event; one that can't be published ends as the policy says."""
+        upto: cython.Py_ssize_t
+        of_event = self.fault
         self.changes.row = self.first_row
         while at < end:
+            upto = end
+            if self.held and bound.topic in self.held:  # row by row, from the dead one on
+                self.row_at = at
+                images = self._row_images(
+                    operation, bound, data, end, before_present, after_present
+                )
+                upto, self.fault = self.row_end, self._behind(bound, images) or of_event
             fault = self.fault
             try:
-                at = self._rows(operation, bound, data, at, end, before_present, after_present)
+                at = self._rows(operation, bound, data, at, upto, before_present, after_present)
             except DecodeError as error:
                 if not error.kind:  # nobody can tell where the next row begins
                     raise
                 at, fault = self.row_at, error
-            if at < end:
+            if at < upto:
                 at = self._set_aside(
                     fault, operation, bound, data, end, before_present, after_present
                 )
+            self.fault = of_event
         if not bound.captured:
             self.changes.dropped[bound.name, bound.drop_reason] += self.changes.row
         return 0
@@ -189,12 +202,31 @@ class RowsEvents:
     ) -> cython.Py_ssize_t:
         """The row begun last can't be published; where it ends, once that is settled."""
         changes: ChangeEvents = self.changes
+        # Records are noted once they are whole: bytes are all that is to be taken back.
+        changes.block.data.n = self.value_at
+        images = self._row_images(operation, bound, data, end, before_present, after_present)
+        if not changes.is_muted:
+            change = self._change("cud"[operation], images)
+            if self.dead_changes.row(bound, change, error):
+                changes.sequence += 1
+        changes.row += 1
+        return self.row_end
+
+    @cython.cfunc
+    def _row_images(
+        self,
+        operation: cython.int,
+        bound: BoundTable,
+        data: cython.p_const_uchar,
+        end: cython.Py_ssize_t,
+        before_present: cython.Py_ssize_t,
+        after_present: cython.Py_ssize_t,
+    ) -> list[Any]:
+        """The images of the row at `row_at`, with their bitmaps; `row_end` is where it ends."""
         plan: RowPlan = bound.plan
         width: cython.Py_ssize_t = (plan.count + 7) >> 3
         at: cython.Py_ssize_t = self.row_at
         images = []
-        # Records are noted once they are whole: bytes are all that is to be taken back.
-        changes.block.data.n = self.value_at
         if operation != 0:
             at = plan.skip(data, at, end, data, before_present)
             present = _octets(data, before_present, before_present + width)
@@ -206,12 +238,17 @@ class RowsEvents:
             images.append(("after", present, _octets(data, begin, at)))
         if at == self.row_at:
             raise self._empty_row(bound.name)
-        if not changes.is_muted:
-            change = self._change("cud"[operation], images)
-            if self.dead_changes.row(bound, change, error):
-                changes.sequence += 1
-        changes.row += 1
-        return at
+        self.row_end = at
+        return images
+
+    def _behind(self, bound: BoundTable, images: list[Any]) -> DecodeError | None:
+        """Why the row that comes next must wait, if it must."""
+        transaction: Transaction = self.transaction
+        changes: ChangeEvents = self.changes
+        numbered = Revision(changes.epoch, changes.sequence)
+        return self.dead_changes.behind(
+            bound, images, numbered, transaction.text(), transaction.ordinal + 1
+        )
 
     def _change(self, operation: str, images: list[tuple[str, bytes, bytes]]) -> RowChange:
         """All that is known of the row begun last."""

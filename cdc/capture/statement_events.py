@@ -16,6 +16,7 @@ from cdc.capture.dialect import dialect_of
 from cdc.capture.query_event import LOAD_QUERY_HEAD_BYTES, query_of
 from cdc.capture.schema_changes import Said
 from cdc.capture.unpublishable import STATEMENT_SHOWN_MAX, Unpublishable
+from cdc.model import Revision
 
 if cython.compiled:
     from cython.cimports.cdc.capture.bound_table import BoundTable
@@ -195,6 +196,8 @@ class StatementEvents:
         self.transaction.ordinal += 1
         if self.transaction.ordinal <= self.transaction.skip_until:
             return
+        numbered = Revision(self.changes.epoch, self.changes.sequence)
+        self.unpublishable.truncated(bound, numbered)
         # Debezium's commit time has milliseconds here.
         micros = (
             self.transaction.commit_micros // 1000 * 1000 or self.cursor.server_seconds * 1000000

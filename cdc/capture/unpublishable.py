@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from cdc.capture import binlog
 from cdc.capture.dead_changes import DeadChanges, Place
 from cdc.dead_letters import LEFT_OUT_COLUMNS, STATEMENT_ROWS
 from cdc.errors import DecodeError
 from cdc.findings import listed
+from cdc.model import Revision
 
 STATEMENT_SHOWN_MAX = 100
 """Characters of a statement in a message."""
@@ -82,6 +83,10 @@ class Unpublishable:
             kind=name,
         )
         self._dead_changes.statement(text, database, Place(transaction, file, int(pos)), error)
+
+    def truncated(self, bound: Any, numbered: Revision) -> None:
+        """TRUNCATE of a captured table, whose event is to be published."""
+        self._dead_changes.check_truncate(bound, numbered)
 
     def truncate_of_any(self, text: str, place: str) -> None:
         """TRUNCATE of a table whose name can't be read."""

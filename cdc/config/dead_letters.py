@@ -43,10 +43,13 @@ class DeadLettersSection(Section):
     rule: Choice = "fail"
     unreadable_event: Choice = "fail"
     skip: tuple[SkipSection, ...] = ()
-    later_records: Literal["pass"] = "pass"
-    """Those of a key that has a dead letter go out; the order of that key is given up."""
+    later_records: Literal["hold", "pass"] = "hold"
+    """Those of a key that has a dead letter wait behind it. `pass`: they go out, and the order of
+    that key is given up, which nothing but this word does (invariant 3)."""
     count_max: Annotated[int, Field(ge=1, le=100_000)] = 100
     """Dead letters of a stage that are kept at a time; one more stops it."""
+    held_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Records of a stage that wait at a time; one more stops it."""
 
     def policy(self, kinds: Collection[str], further: Iterable[str] = ()) -> Policy:
         """Of a stage whose changes have faults of these kinds; `further` are those that other
@@ -57,4 +60,10 @@ class DeadLettersSection(Section):
             for one in self.skip
             if one.kind in kinds
         )
-        return Policy(frozenset(chosen).union(further), rules, self.count_max)
+        return Policy(
+            frozenset(chosen).union(further),
+            rules,
+            self.count_max,
+            is_holding=self.later_records == "hold",
+            held_max=self.held_max,
+        )

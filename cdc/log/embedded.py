@@ -79,7 +79,10 @@ class EmbeddedLog:
         membership = Membership(file, group, topics, lease_seconds=self._lease_seconds)
         return EmbeddedReader(file, group, membership)
 
-    def follow(self, topic: str, start: Offsets, *, wait_seconds: float) -> Iterator[Message]:
+    def follow(
+        self, topic: str, start: Offsets, *, wait_seconds: float, is_whole: bool = False
+    ) -> Iterator[Message]:
+        # SQLite shows all that is committed, whoever is writing.
         return follow(self._open, topic, start, wait_seconds=wait_seconds)
 
     def clean(self) -> int:

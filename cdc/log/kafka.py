@@ -62,8 +62,11 @@ class KafkaLog:
     def reader(self, topics: Sequence[str], group: str, *, is_sole: bool = False) -> KafkaReader:
         return KafkaReader(self._servers, self._topics, topics, group, is_sole=is_sole)
 
-    def follow(self, topic: str, start: Offsets, *, wait_seconds: float) -> Iterator[Message]:
-        return follow(self._servers, self._topics, topic, start, wait_seconds=wait_seconds)
+    def follow(
+        self, topic: str, start: Offsets, *, wait_seconds: float, is_whole: bool = False
+    ) -> Iterator[Message]:
+        servers, topics = self._servers, self._topics
+        return follow(servers, topics, topic, start, wait_seconds=wait_seconds, is_whole=is_whole)
 
     def close(self) -> None:
         """Writers and readers are closed on their own."""

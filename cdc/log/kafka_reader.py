@@ -227,12 +227,18 @@ def read_failure(servers: Servers, doing: str, message: Any, error: KafkaError) 
 
 
 def follow(
-    servers: Servers, topics: KafkaTopics, topic: str, start: Offsets, *, wait_seconds: float
+    servers: Servers,
+    topics: KafkaTopics,
+    topic: str,
+    start: Offsets,
+    *,
+    wait_seconds: float,
+    is_whole: bool,
 ) -> Iterator[Message]:
     """Messages of all partitions from `start`, to their ends and `wait_seconds` beyond."""
     faults = Faults()
     doing = f"following topic {topic}"
-    ends = topics.settled_ends(topic)
+    ends = topics.settled_ends(topic, is_whole=is_whole)
     if not wait_seconds and not any(ends.values()):
         return
     # By number: the client looks for a beginning only half a second after it was asked.

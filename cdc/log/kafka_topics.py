@@ -213,17 +213,26 @@ class KafkaTopics:
             return at.topic in self.all()
         return error.code() in _LEADERLESS
 
-    def settled_ends(self, topic: str) -> Offsets:
+    def settled_ends(self, topic: str, *, is_whole: bool = False) -> Offsets:
         """The end of each partition, after all that was committed before this call.
 
         The markers of a transaction come shortly after its commit was answered; what is still
-        open after `SETTLE_SECONDS` isn't waited for."""
+        open after `SETTLE_SECONDS` isn't waited for: Unreachable, if all is wanted."""
         places = [(topic, partition) for partition in range(self.partitions(topic))]
         high = self.offsets(places, committed_only=False)
         deadline = time.monotonic() + SETTLE_SECONDS
         while True:
             stable = self.offsets(places)
-            if time.monotonic() > deadline or all(stable[at] >= high[at] for at in places):
+            if all(stable[at] >= high[at] for at in places):
+                return stable
+            if time.monotonic() > deadline:
+                if is_whole:
+                    raise Unreachable(
+                        f"topic {topic} can't be read to its end: a transaction on it is still open"
+                        f" after {SETTLE_SECONDS:g} s",
+                        hint="it ends when its writer starts again, or with its timeout;"
+                        " kafka-transactions.sh finds it",
+                    )
                 return stable
             time.sleep(SETTLE_POLL_SECONDS)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from cdc.codec.wire import FRAME_BYTES
 from cdc.dead_letters import (
+    HELD,
     RAW_BYTES_MAX,
     DeadLetter,
     DeadLetters,
@@ -13,6 +15,7 @@ from cdc.dead_letters import (
     digest_of,
 )
 from cdc.errors import CdcError, RuleError
+from cdc.held_keys import HeldKeys, Key
 from cdc.model import ID_HEADER, REVISION_HEADER, Message, Record, Revision
 
 ID_END = "/translate"
@@ -26,11 +29,29 @@ class DeadMessages:
         """`clock` has nanoseconds."""
         self._topic = dead_letters_topic(connector)
         self._dead_letters, self._clock = dead_letters, clock
+        self._is_holding = dead_letters.policy.is_holding
+
+    @property
+    def held(self) -> HeldKeys:
+        """The keys that wait."""
+        return self._dead_letters.held_keys
+
+    def check_held(self, place: str, keys: Iterable[Key]) -> None:
+        """Raises what makes a change wait, if one of its keys does."""
+        for first in self.held.firsts(keys):
+            raise RuleError(f"{place}: held behind dead letter {first.id}", kind=HELD)
 
     def settle(
-        self, table: str, message: Message, headers: Mapping[str, bytes], error: RuleError
+        self,
+        table: str,
+        message: Message,
+        headers: Mapping[str, bytes],
+        error: RuleError,
+        keys: Callable[[], Iterable[Key]],
     ) -> Record | str:
-        """The record of a dead letter, or why the change is dropped; else raises `error`."""
+        """The record of a dead letter, or why the change is dropped; else raises `error`.
+
+        `keys`: what its events would have, as far as can be told, and its own."""
 
         def make() -> DeadLetter:
             raw = {"value": message.value or b""}
@@ -38,6 +59,12 @@ class DeadMessages:
                 raw["key"] = message.key
             length = sum(map(len, raw.values()))
             is_kept = length + sum(len(value) for _, value in message.headers) <= RAW_BYTES_MAX
+            if error.kind == HELD and not is_kept:
+                raise RuleError(
+                    f"{error.message}; but it can't wait: it has {length} bytes, and a dead letter"
+                    f" keeps {RAW_BYTES_MAX} at most",
+                    hint="redrive what it waits for, or drop it and redrive what waits already",
+                )
             place = f"{message.topic}[{message.partition}]@{message.offset}"
             revision = headers.get(REVISION_HEADER)
             name = headers.get(ID_HEADER, b"").decode("ascii", "replace")
@@ -58,12 +85,22 @@ class DeadMessages:
                 digest=digest_of(raw.values()),
                 raw=raw if is_kept else {},
                 about={"headers": _shown(message)} if is_kept else {},
+                holds=tuple(dict.fromkeys(keys())) if self._is_holding else (),
             )
 
         settled = self._dead_letters.settle(error.kind, table, error, make)
         if isinstance(settled, str):
             return settled
         return Record(self._topic, 0, settled.key, settled.to_bytes())
+
+
+def change_keys(message: Message, old_key: bytes | None) -> list[Key]:
+    """The keys of a change event, two where its row's key changed."""
+    if message.key is None:
+        return [(message.topic, None)]
+    keys = [message.key] if old_key is None else [old_key, message.key]
+    # Another schema's id in front, and it is the same key.
+    return [(message.topic, key[FRAME_BYTES:]) for key in keys]
 
 
 def _parts(revision: bytes) -> tuple[int, int, int]:

@@ -48,16 +48,27 @@ class TablePlan:
         key. The create half carries the old key, the new row and the newer revision, so it is
         the one that is translated; of the row before it knows the key's columns alone."""
         change = self._envelope.decode(body)
-        before, after = change["before"], change["after"]
-        operation = OPERATIONS.get(change["op"], "other")
-        if old_key is not None:
-            operation, before = "key_change", old_key
+        operation, before, after = _told(change, old_key)
         events = [
             _translated(rule, texts, before, after)
             for rule, texts in self._rules
             if rule.matches(operation, before, after)
         ]
         return TranslatedChange(operation, _committed_ns(change["source"]), events)
+
+    def keys(self, body: bytes, old_key: Row | None) -> list[tuple[CompiledRule, bytes]]:
+        """The keys of the events that the change would give, as far as they can be told."""
+        operation, before, after = _told(self._envelope.decode(body), old_key)
+        matching = [rule for rule, _ in self._rules if rule.matches(operation, before, after)]
+        keys = [(rule, rule.key(before, after)) for rule in matching]
+        return [(rule, key) for rule, key in keys if key is not None]
+
+
+def _told(change: Row, old_key: Row | None) -> tuple[str, Row | None, Row | None]:
+    """What happened, and the row before and after it, as rules see them."""
+    if old_key is not None:
+        return "key_change", old_key, change["after"]
+    return OPERATIONS.get(change["op"], "other"), change["before"], change["after"]
 
 
 KeyTexts = Sequence[tuple[str, Callable[[Any], str]]]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -105,10 +105,23 @@ class CompiledRule:
 
     def values(self, before: Row | None, after: Row | None) -> dict[str, Any]:
         """The event's fields in their plain form; UnfitValueError where a value doesn't fit."""
+        return self._read(self.readers, before, after)
+
+    def key(self, before: Row | None, after: Row | None) -> bytes | None:
+        """The event's key, also where its value can't be had; None: the key can't either."""
+        readers = [one for one in self.readers if one.field in self.event.key_fields]
+        try:
+            return self.event.key.encode(self._read(readers, before, after))
+        except UnfitValueError:
+            return None
+
+    def _read(
+        self, readers: Sequence[FieldReader], before: Row | None, after: Row | None
+    ) -> dict[str, Any]:
         row = before if after is None else after
         assert row is not None
         values = dict(self.constants)
-        for reader in self.readers:
+        for reader in readers:
             try:
                 values[reader.field] = reader.read(before, row)
             except (ValueError, OverflowError) as fault:

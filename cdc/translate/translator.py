@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 from cdc.codec.avro import AvroSchema, SchemaCache, full_name
@@ -13,6 +14,7 @@ from cdc.codec.wire import FRAME_BYTES, frame, schema_id_of
 from cdc.dead_letters import RULE, UNREADABLE_EVENT
 from cdc.errors import RuleError, SchemaError
 from cdc.findings import Finding, errors_of
+from cdc.held_keys import HeldKeys, Key
 from cdc.model import (
     ID_HEADER,
     REVISION_HEADER,
@@ -25,7 +27,7 @@ from cdc.model import (
 from cdc.ports import Registry
 from cdc.translate.check import check_rules, find_event, rules_of
 from cdc.translate.conditions import Row
-from cdc.translate.dead_messages import DeadMessages
+from cdc.translate.dead_messages import DeadMessages, change_keys
 from cdc.translate.headers import (
     CONTENT_TYPE,
     REVISION_NAME,
@@ -109,6 +111,7 @@ class Translator:
         self._connector = connector
         self._registry = registry
         self._dead_messages = dead_messages
+        self._held = dead_messages.held if dead_messages is not None else HeldKeys()
         self._schemas = SchemaCache(registry, plain=True)
         self._source = ("ce_source", event_source(connector).encode())
         self._tables: dict[str, str] = {}
@@ -149,8 +152,11 @@ class Translator:
             if self._dead_messages is None:
                 raise
             table = self._tables[message.topic]
-            # Invariant 3: none of its events is there, and what follows doesn't wait for it.
-            settled = self._dead_messages.settle(table, message, dict(message.headers), error)
+            headers = dict(message.headers)
+            # None of its events is there; what follows waits for it, or doesn't, as is chosen.
+            settled = self._dead_messages.settle(
+                table, message, headers, error, partial(self._keys, table, message, headers)
+            )
             if isinstance(settled, str):
                 return table, "change", settled
             records.append(settled)
@@ -172,9 +178,28 @@ class Translator:
         change = self._change(table, message, message.value, headers)
         if not change.events:
             return table, change.operation, NO_RULE_MATCHED
-        records += self._records(table, message, headers, change)
+        made = self._records(table, message, headers, change)
+        if self._held.by_topic and self._dead_messages is not None:  # Invariant 3.
+            keys = change_keys(message, headers.get(OLD_KEY_HEADER))
+            keys += [(one.topic, (one.key or b"")[FRAME_BYTES:]) for one in made]
+            place = f"a change of {table} at {_coordinates(message)}"
+            self._dead_messages.check_held(place, keys)
+        records += made
         published.update(event.rule.name for event in change.events)
         return None
+
+    def _keys(self, table: str, message: Message, headers: Mapping[str, bytes]) -> list[Key]:
+        """The change event's own keys, and those of its events where they can be told."""
+        old_key = headers.get(OLD_KEY_HEADER)
+        keys = change_keys(message, old_key)
+        assert message.value is not None, "a tombstone has no events"
+        try:
+            plan = self._plan(table, message, message.value)
+            old: Row | None = None if old_key is None else self._schemas.decode(old_key)
+            found = plan.keys(message.value[FRAME_BYTES:], old)
+        except SchemaError:  # it can't be read: later changes of its row wait all the same
+            return keys
+        return keys + [(rule.event.name.topic, key) for rule, key in found]
 
     def _change(
         self, table: str, message: Message, value: bytes, headers: Mapping[str, bytes]

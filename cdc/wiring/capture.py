@@ -147,7 +147,8 @@ def _decoder(
     """What makes change events of what the reader gives."""
     assert config.source is not None
     # Otherwise the log's own word on a record counts, which knows what compression saves.
-    counts_bytes = dead_letters.policy.speaks_of(OVERSIZED_RECORD)
+    policy = dead_letters.policy
+    counts_bytes = policy.speaks_of(OVERSIZED_RECORD)
     binder = Binder(
         config.connector,
         config.source.patterns,
@@ -161,10 +162,11 @@ def _decoder(
         record_bytes_max=log.record_bytes_max if counts_bytes else lambda topic: 0,
     )
     if is_reference_reader(config):
-        if dead_letters.policy.dead_letter or dead_letters.policy.skip:
+        if policy.dead_letter or policy.skip or dead_letters.held_keys.by_topic:
             raise ConfigError(
                 "source.reader: reference makes no dead letters, and stops at every fault",
-                hint="leave out dead_letters, or set source.reader: cdc",
+                hint="leave out dead_letters and redrive or drop those that are kept, or set"
+                " source.reader: cdc",
             )
         from cdc.reference.step import ReferenceStep
         from cdc.reference.tables import Tables

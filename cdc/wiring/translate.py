@@ -34,19 +34,20 @@ def open_translate(
 ) -> Pipeline:
     log = opened(reached_log(config, opened.seam))
     registry = opened(reached_registry(config, opened.seam))
+    name = f"{config.connector}.translate"
+    writer = opened.for_sink(log.writer(name))  # ends who wrote before, dead letters among it
     policy = config.dead_letters.policy(TRANSLATE_KINDS)
     dead_letters = open_dead_letters(config, log, "translate", policy)
     translator = translator_of(config, registry, dead_letters)
     # Both ends exist before the first record: a reader sees a topic from its beginning on.
     create_topics(log, *map(config.topics.change_topic, translator.input_topics))
     create_own_topics(log, *map(config.topics.event_topic, translator.output_topics))
-    name = f"{config.connector}.translate"
     reader = opened(log.reader(translator.input_topics, name, is_sole=True))
     source = topic_source(config, metrics, reader, stop, signs.alive)
     meter = Meter(
         metrics,
         translator,
-        TopicSink(log.writer(name), reader),
+        TopicSink(writer, reader),
         bytes_of=message_bytes,
         checkpoint_text=offsets_text,
         dropped=lambda: _by_table(translator.dropped),

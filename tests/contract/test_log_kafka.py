@@ -148,6 +148,25 @@ def test_another_producer_s_hanging_transaction_on_the_checkpoints_is_refused(
     assert writer.last_checkpoint() == b"1"
 
 
+def test_who_must_read_all_is_told_of_an_open_transaction_that_may_hide_some(
+    kafka_address: str,
+) -> None:
+    log = KafkaLog(kafka_address)
+    topic = new_topic(log)
+    other = Producer({"bootstrap.servers": kafka_address, "transactional.id": new_name()})
+    other.init_transactions(20)
+    other.begin_transaction()
+    other.produce(topic, b"open", key=b"k", partition=0)
+    other.flush(20)
+    log.writer(new_name()).write([Record(topic, 0, b"k", b"hidden")])
+    assert read_all(log, topic) == []
+    with pytest.raises(Unreachable, match=f"topic {topic} can't be read to its end"):
+        list(log.follow(topic, {}, wait_seconds=0, is_whole=True))
+    other.abort_transaction(20)
+    whole = list(log.follow(topic, {}, wait_seconds=0, is_whole=True))
+    assert values(whole) == [b"hidden"]
+
+
 def test_partitions_added_in_mid_stream_don_t_move_keys_and_are_reported(
     kafka_address: str,
 ) -> None:

@@ -22,7 +22,11 @@ OPTIONS: Section = {
     "column.exclude.list": r".*\.orders\.customer",
     "column.mask.with.3.chars": r".*\.orders\.note",
 }
-KEPT: Section = {"left_out_columns": "dead_letter", "statement_rows": "dead_letter"}
+KEPT: Section = {
+    "left_out_columns": "dead_letter",
+    "statement_rows": "dead_letter",
+    "later_records": "pass",
+}
 
 
 @pytest.fixture(params=["embedded", "kafka"])
@@ -267,7 +271,7 @@ def test_a_record_too_large_for_kafka_is_kept_apart(
         mysql_database,
         log=kafka_log(kafka_address),
         registry={"url": registry_url},
-        dead_letters={"oversized_record": "dead_letter"},
+        dead_letters={"oversized_record": "dead_letter", "later_records": "pass"},
         streams=[],
         views=[],
     )
@@ -290,6 +294,20 @@ def test_a_record_too_large_for_kafka_is_kept_apart(
 # Translate
 
 
+def noted_shop(
+    tmp_path: Path, database: FreshDatabase, sections: Section, on: str, **more: Any
+) -> Shop:
+    """Its one event can't do without a note."""
+    made = new_shop(tmp_path, database, dead_letters={"rule": "dead_letter", **more}, **sections)
+    rule = {"event": "OrderNoted", "from": f"{database.name}.orders", "on": on.split(),
+            "fields": {"note": "note"}}  # fmt: skip
+    stream = {"stream": made.name, "major": 1, "key": {"order_id": "id"}, "events": [rule]}
+    config = {**json.loads(made.file.read_text()), "streams": [stream], "views": []}
+    made.project.write(config)
+    made.project.write_schema(made.name, "OrderNoted", {"order_id": "long", "note": "string"})
+    return made
+
+
 def notes(made: Shop) -> list[tuple[int, Any]]:
     return [(one["key"]["order_id"], one["value"]["note"]) for one in made.events()]
 
@@ -297,13 +315,7 @@ def notes(made: Shop) -> list[tuple[int, Any]]:
 def test_a_change_that_a_rule_does_not_fit_is_kept_and_redriven(
     tmp_path: Path, mysql_database: FreshDatabase, sections: Section
 ) -> None:
-    made = new_shop(tmp_path, mysql_database, dead_letters={"rule": "dead_letter"}, **sections)
-    rule = {"event": "OrderNoted", "from": f"{mysql_database.name}.orders", "on": "insert",
-            "fields": {"note": "note"}}  # fmt: skip
-    stream = {"stream": made.name, "major": 1, "key": {"order_id": "id"}, "events": [rule]}
-    config = {**json.loads(made.file.read_text()), "streams": [stream], "views": []}
-    made.project.write(config)
-    made.project.write_schema(made.name, "OrderNoted", {"order_id": "long", "note": "string"})
+    made = noted_shop(tmp_path, mysql_database, sections, "insert", later_records="pass")
     run = ("run", made.file, "--stage", "capture,translate")
     without = "update orders set note = null"
     with made.project.started(*run) as child:
@@ -329,3 +341,156 @@ def test_a_change_that_a_rule_does_not_fit_is_kept_and_redriven(
     assert said.count("a newer change of its key has gone out") == 1
     assert notes(made)[3:] == [(2, None)]
     assert [one.id.endswith("/2/translate") for one in letters_of(made)] == [True]
+
+
+# Held back
+
+
+def kinds(made: Shop) -> list[str]:
+    return [one.kind for one in letters_of(made)]
+
+
+def update(number: int, total: int, day: str = "") -> str:
+    said = f", placed_at = '{day}'" if day else ""
+    return f"update orders set total = {total}{said} where id = {number}"
+
+
+def totals(made: Shop, number: int) -> list[str]:
+    """What the changes of an order say, in their order."""
+    changes = [one["value"] for one in made.changes() if one["value"] is not None]
+    of_order = [one for one in changes if (one["after"] or one["before"])["id"] == number]
+    return [f"{one['op']} {one['after']['total'] if one['after'] else ''}" for one in of_order]
+
+
+def test_later_changes_of_a_key_wait_through_restarts_and_a_takeover_and_go_out_in_order(
+    tmp_path: Path, mysql_database: FreshDatabase, sections: Section
+) -> None:
+    made = shop_of(tmp_path, mysql_database, sections, later_records="hold")
+    run = ("run", made.file, "--stage", "capture")
+    with made.project.started(*run) as child:
+        child.wait_running()
+        write(mysql_database, insert(1, 2, 3), update(2, 20, "0000-00-00"), update(2, 21))
+        write(mysql_database, update(1, 11))
+        wait_until(lambda: orders(made) == [1, 2, 3, 1], lambda: f"{orders(made)} {child.said}")
+        child.kill()
+    write(mysql_database, update(2, 22, "2026-03-03"), "update orders set id = 9 where id = 2")
+    with made.project.started(*run) as child:
+        child.wait_running()
+        with made.project.started(*run) as second:
+            second.wait_said("standby  ")
+            write(mysql_database, update(9, 90), update(1, 12))
+            wait_until(lambda: orders(made)[4:] == [1], lambda: f"{orders(made)} {child.said}")
+            child.kill()
+            write(mysql_database, update(9, 91), "delete from orders where id = 3", insert(2))
+            wait_until(lambda: orders(made)[5:] == [3], lambda: f"{orders(made)} {second.said}")
+            wait_until(lambda: len(letters_of(made)) == 7, lambda: str(kinds(made)))
+            assert second.stop() == 0
+    assert kinds(made) == ["substitution"] + ["held"] * 6
+    said = redrive(made, code=1)
+    assert "holds a value that its Avro type can't" in said
+    assert said.count("held behind dead letter") == 6
+    assert [one.attempt for one in letters_of(made)] == [2] + [1] * 6
+    edit(made, '"on_substitution": "dead_letter"', '"on_substitution": "count"')
+    of_last = letters_of(made)[-1].id
+    assert redrive(made, of_last).count("redriven ") == 7, "all that share its keys, in order"
+    assert letters_of(made) == []
+    with made.project.started(*run) as child:
+        write(mysql_database, update(9, 92), update(2, 23))
+        wait_until(lambda: totals(made, 2)[-1:] == ["u 23.00"], lambda: child.said)
+        assert child.stop() == 0
+    assert totals(made, 2) == [
+        "c 2.00", "u 20.00", "u 21.00", "u 22.00", "d ", "c 2.00", "u 23.00",
+    ]  # fmt: skip
+    assert totals(made, 9) == ["c 22.00", "u 90.00", "u 91.00", "u 92.00"]
+    changes = [one for one in made.changes() if one["value"] is not None]
+    assert len({tuple(one) for one in revisions(changes)}) == len(changes) == 16
+
+
+def test_what_waited_behind_a_dropped_one_stays_until_it_is_redriven(
+    tmp_path: Path, mysql_database: FreshDatabase, sections: Section
+) -> None:
+    made = shop_of(tmp_path, mysql_database, sections, later_records="hold")
+    run = ("run", made.file, "--stage", "capture")
+    with made.project.started(*run) as child:
+        child.wait_running()
+        write(mysql_database, insert(1, 2, poison=(2,)), update(2, 21, "2026-03-03"), update(1, 11))
+        wait_until(lambda: orders(made) == [1, 1], lambda: f"{orders(made)} {child.said}")
+        assert child.stop() == 0
+    first, second = letters_of(made)
+    said = made.project.run("dead", "drop", made.file, first.id).stdout
+    assert f"dropped {first.id}" in said
+    assert "1 of their keys stay" in said
+    with made.project.started(*run) as child:
+        write(mysql_database, update(2, 22), update(1, 12))
+        wait_until(lambda: orders(made)[2:] == [1], lambda: f"{orders(made)} {child.said}")
+        assert child.stop() == 0
+    assert [one.id for one in letters_of(made)][:1] == [second.id]
+    # The row before the second change is what the first one couldn't say.
+    edit(made, '"on_substitution": "dead_letter"', '"on_substitution": "count"')
+    assert redrive(made).count("redriven ") == 2
+    assert totals(made, 2) == ["u 21.00", "u 22.00"]
+
+
+def test_one_more_than_may_wait_stops_it_and_nothing_is_lost(
+    tmp_path: Path, mysql_database: FreshDatabase, sections: Section
+) -> None:
+    made = shop_of(tmp_path, mysql_database, sections, later_records="hold", held_max=1)
+    run = ("run", made.file, "--stage", "capture")
+    with made.project.started(*run) as child:
+        child.wait_running()
+        write(mysql_database, insert(1, 2, poison=(2,)), update(2, 21, "2026-03-03"))
+        wait_until(lambda: len(letters_of(made)) == 2, lambda: child.said)
+        write(mysql_database, update(2, 22))
+        assert child.wait() == 1
+        assert "dead_letters.held_max" in child.said
+    with made.project.started(*run) as child:
+        assert child.wait() == 1
+        assert "1 records are held back" in child.said
+    edit(made, '"on_substitution": "dead_letter"', '"on_substitution": "count"')
+    assert redrive(made).count("redriven ") == 2
+    with made.project.started(*run) as child:
+        wait_until(lambda: len(totals(made, 2)) == 3, lambda: child.said)
+        assert child.stop() == 0
+    assert totals(made, 2) == ["c 2.00", "u 21.00", "u 22.00"]
+
+
+def test_events_of_a_key_wait_and_go_out_in_order(
+    tmp_path: Path, mysql_database: FreshDatabase, sections: Section
+) -> None:
+    made = noted_shop(tmp_path, mysql_database, sections, "insert update")
+    run = ("run", made.file, "--stage", "capture,translate")
+
+    def note(number: int, said: str) -> str:
+        return f"update orders set note = {said} where id = {number}"
+
+    with made.project.started(*run) as child:
+        child.wait_running(2)
+        write(mysql_database, insert(1, 2), note(2, "null"), note(2, "'a'"), note(1, "'b'"))
+        wait_until(lambda: len(notes(made)) == 3, lambda: f"{notes(made)} {child.said}")
+        wait_until(lambda: kinds(made) == ["rule", "held"], lambda: child.said)
+        child.kill()
+    with made.project.started(*run) as child:
+        write(mysql_database, note(2, "'c'"), note(1, "'d'"))
+        wait_until(lambda: len(notes(made)) == 4, lambda: f"{notes(made)} {child.said}")
+        wait_until(lambda: kinds(made) == ["rule", "held", "held"], lambda: child.said)
+        assert child.stop() == 0
+    mended = {"order_id": "long", "note": ["null", "string"]}
+    made.project.write_schema(made.name, "OrderNoted", mended)
+    assert redrive(made).count("redriven ") == 3
+    said = [text for number, text in notes(made) if number == 2]
+    assert said == [SECRET, None, "a", "c"]
+    assert letters_of(made) == []
+
+
+def test_where_they_pass_a_row_of_a_table_that_was_truncated_since_is_refused(
+    tmp_path: Path, mysql_database: FreshDatabase
+) -> None:
+    made = shop_of(tmp_path, mysql_database, {})
+    edit(made, '"on_substitution"', '"skipped.operations": "none",\n  "on_substitution"')
+    with made.project.started("run", made.file, "--stage", "capture") as child:
+        child.wait_running()
+        write(mysql_database, insert(1, 2, poison=(2,)), "truncate table orders")
+        wait_until(lambda: len(made.changes()) == 2, lambda: child.said)
+        assert child.stop() == 0
+    edit(made, '"on_substitution": "dead_letter"', '"on_substitution": "count"')
+    assert "a newer change of its key has gone out" in redrive(made, code=1)

@@ -99,6 +99,15 @@ def test_the_sections_decide_which_stages_there_are(tmp_path: Path) -> None:
     assert config.views[0].store.path == tmp_path / "views.db"
 
 
+def test_order_is_given_up_only_where_the_file_says_so(tmp_path: Path) -> None:
+    """Later records of a key with a dead letter wait, within a bound of their own."""
+    policy = read(tmp_path, MINIMAL).dead_letters.policy(())
+    assert (policy.is_holding, policy.count_max, policy.held_max) == (True, 100, 1000)
+    more = "\ndead_letters: {later_records: pass, held_max: 7}\n"
+    policy = read(tmp_path, dedent(MINIMAL) + more).dead_letters.policy(())
+    assert (policy.is_holding, policy.held_max) == (False, 7)
+
+
 def test_a_configuration_can_not_be_changed(tmp_path: Path) -> None:
     config = read(tmp_path, MINIMAL)
     with pytest.raises(ValueError, match="frozen"):

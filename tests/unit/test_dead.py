@@ -6,17 +6,21 @@ import json
 import struct
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cdc.dead_letters import DeadLetter, DeadLetters, Policy, SkipRule, kept
+from cdc.capture.checkpoint import Checkpoint
+from cdc.dead import together
+from cdc.dead_letters import DeadLetter, DeadLetters, Policy, SkipRule, held_keys_of, kept
 from cdc.errors import DecodeError, LogError
+from cdc.held_keys import Key
 from cdc.log.embedded import EmbeddedLog
-from cdc.model import Message, Record, TopicSpec
+from cdc.model import REVISION_HEADER, Message, Record, Revision, TopicSpec
 from cdc.patterns import TablePatterns
 from tests.binlogs import SOURCE, Binlog, Col, Reading
-from tests.connectors import Project
+from tests.connectors import Project, wait_until
 from tests.forms_plugin import plain
 
 TOPIC = "shop.dead_letters"
@@ -104,6 +108,79 @@ def test_the_last_word_on_each_counts() -> None:
     words = [(first.key, first.to_bytes()), (second.key, second.to_bytes()), (first.key, None)]
     messages = [Message(TOPIC, 0, i, k, v, (), 0) for i, (k, v) in enumerate(words)]
     assert kept(messages) == {second.id: second}
+
+
+def test_what_an_earlier_version_wrote_holds_nothing() -> None:
+    (letter,) = made(1)
+    found = json.loads(letter.to_bytes())
+    del found["holds"]
+    assert DeadLetter.from_bytes(json.dumps(found).encode()) == letter
+
+
+def test_all_that_wait_for_the_same_keys_go_together() -> None:
+    """At any remove; a topic as a whole with each of its keys; a stage for itself."""
+    holds: list[tuple[Key, ...]] = [
+        (("a", b"1"),), (("a", b"1"), ("a", b"2")), (("a", b"2"),), (("a", b"3"),),
+        (("b", b"1"),), (("b", None),), (("b", b"2"),), (),
+    ]  # fmt: skip
+    plain = made(len(holds))
+    letters = [replace(one, holds=keys) for one, keys in zip(plain, holds, strict=True)]
+    letters.append(replace(letters[0], id="t", stage="translate"))
+
+    def found(*numbers: int) -> list[int]:
+        wanted = together(letters, [letters[number] for number in numbers])
+        return sorted(letters.index(one) for one in wanted)
+
+    assert found(2) == [0, 1, 2]
+    assert found(3) == [3]
+    assert found(4) == found(5) == found(6) == [4, 5, 6]
+    assert found(7, 3) == [3, 7]
+    assert found(8) == [8]
+    assert together(letters, []) == []
+
+
+def test_the_first_of_a_key_is_the_earliest_change_wherever_it_stands() -> None:
+    """One that was tried again stands behind those that wait for it."""
+    holds = ((("a", b"1"),),)
+    first, second = (replace(one, holds=holds[0]) for one in made(2))
+    held = held_keys_of([second, first])
+    assert [one.id for one in held.firsts([("a", b"1")])] == [first.id]
+    assert [one.id for one in held.firsts([("a", None)])] == [first.id]
+    assert not list(held.firsts([("a", b"2"), ("b", None)]))
+
+
+def test_what_nobody_can_tell_to_be_the_newest_is_not_redriven(tmp_path: Path) -> None:
+    """The records of its time are gone: a newer one of its key may have been among them."""
+    (letter,) = made(1)
+    project, file = project_of(tmp_path, [letter])
+    config = json.loads(file.read_text())
+    config["source"] = {"files": ["binlog.000001"], "tables": ["shop.*"]}
+    config["registry"] = {"kind": "embedded"}
+    config["topics"] = {"changes": {"partitions": 1}}
+    config["change_events"] = {
+        "column.exclude.list": r"shop\.t\.pin", "invalid_text": "replace",
+    }  # fmt: skip
+    project.write(config)
+    topic = "shop.shop.t"
+    start = Checkpoint("mysql", "", "", "binlog.000001", 4, sequence=9)
+    with closing(EmbeddedLog(project.load(file).log.path)) as log:  # type: ignore[union-attr]
+        log.create_topics([TopicSpec(topic, retention_ms=1)])
+        with closing(log.writer("shop")) as writer:
+            header = (REVISION_HEADER, Revision(1, 5).to_bytes())
+            writer.write([Record(topic, 0, b"k", b"v", [header])], checkpoint=start.to_bytes())
+        gone = "may have gone out on shop.shop.t: the records of its time are no longer there"
+
+        def is_gone() -> bool:
+            log.clean()
+            return not list(log.follow(topic, {}, wait_seconds=0))
+
+        wait_until(is_gone, "the record is still there")
+        assert gone in project.run("dead", "redrive", file, "--all", code=1).stdout
+        # Behind what holds its keys, nothing can have gone out.
+        held = replace(letter, holds=((topic, b"\0"),))
+        with closing(log.writer("shop.dead")) as writer:
+            writer.write([Record(TOPIC, 0, held.key, held.to_bytes())])
+        assert "redriven" in project.run("dead", "redrive", file, "--all").stdout
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"[]", b'{"version": 2}', b'{"version": 1}'])
