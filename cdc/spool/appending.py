@@ -38,9 +38,17 @@ class Appender:
         self._whole = -1
         """Where the last boundary is in what waits; -1: none."""
         self._synced_at = clock()
+        self._is_sound = True
+        """Whether what waits is what the trail knows of, and can be written."""
 
     def take(self, events: bytes) -> None:
-        """Raises SpoolFull, with all that went before on disk."""
+        """Raises SpoolFull, or what a reading of the events does; nothing more can be taken then,
+        and what went before is on disk once it is closed."""
+        self._is_sound = False
+        self._take(events)
+        self._is_sound = True
+
+    def _take(self, events: bytes) -> None:
         if self._writer is None:
             events = self._begin(events)
         if not events:
@@ -72,7 +80,9 @@ class Appender:
         return events[end:]
 
     def flush(self, *, is_synced: bool = True) -> None:
-        """What waits is written, but for the begin of a transaction that isn't whole."""
+        """What waits is written, but for the begin of a transaction that isn't whole.
+
+        Raises SpoolFull."""
         if self._writer is None:
             return
         whole = self._waiting[: max(self._whole, 0)]
@@ -100,7 +110,7 @@ class Appender:
             writer.mark(mark)
         self._spool.grown(writer)
         if mark is not None and writer.size >= self._segment_bytes:
-            writer.sync()
+            self._writer = None
             writer.close()
             self._writer = self._spool.append(mark)
 
@@ -108,13 +118,19 @@ class Appender:
         return Mark(self._trail.checkpoint(), self._trail.description)
 
     def close(self) -> None:
-        """What is whole is on disk."""
+        """What is whole is on disk, but for what comes with an error (`take`)."""
         try:
-            self.flush()
+            if self._is_sound:
+                self.flush()
         finally:
-            if self._writer is not None:
-                self._writer.close()
-                self._writer = None
+            writer, self._writer = self._writer, None
+            if writer is not None:
+                try:
+                    writer.sync()
+                except OSError as error:
+                    raise _no_room(error) from error
+                finally:
+                    writer.close()
 
 
 def _is_heartbeat(events: bytes) -> bool:

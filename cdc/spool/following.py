@@ -73,7 +73,7 @@ class Follower:
                 )
                 return
             except CdcError as error:
-                self._say("failed", str(error))
+                self._say("failed", "; ".join(filter(None, (self._spool.damage, str(error)))))
                 return
             except Exception as error:  # a fault of our own: all of it goes to the log
                 logger.exception("the spool stopped by a fault of cdc")

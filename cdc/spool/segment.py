@@ -4,7 +4,7 @@ Behind the magic bytes stand frames: kind (1 byte), size of the content (4, litt
 both and the content (4), content. A *mark* is JSON: a place between two transactions, as a
 checkpoint, and the format description in force there. *Events* are whole binlog events as the
 server sent them. A segment begins with a mark and counts up to its last one: what stands behind is
-a transaction in part, or what a crash left.
+a transaction in part, or what a crash left. Nothing stands behind it where another segment follows.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ import orjson
 
 from cdc.capture.checkpoint import Checkpoint
 from cdc.errors import SourceError
+from cdc.spool.disk import Disk
 
 MAGIC = b"cdcspool1\n"
 MARK, EVENTS = b"M"[0], b"E"[0]
 _HEAD = struct.Struct("<BI")
 _FRAME = struct.Struct("<BII")
-FILE_MODE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Segment:
     end_at: int
     """Where the last mark's frame ends in the file."""
     damage: str = ""
-    """Why what stands further on can't be read; empty where only a transaction is cut off."""
+    """Why what stands further on can't be read; empty where nothing does."""
 
     @property
     def is_empty(self) -> bool:
@@ -97,18 +97,21 @@ class _Frame:
         return self.at + _FRAME.size + self.size
 
 
-def load_segment(path: Path, number: int) -> Segment:
+def load_segment(path: Path, number: int, *, is_last: bool = True) -> Segment:
     """The segment in the file; SegmentDamaged if it has not even a first mark.
 
     Marks are verified, events only when they are read (`events_of`)."""
     with path.open("rb") as file:
         start: Mark | None = None
         end, end_at, damage = start, 0, ""
+        size = file.seek(0, 2)
         try:
-            for frame in _frames(file, path, file.seek(0, 2)):
+            for frame in _frames(file, path, size):
                 if frame.kind == MARK:
                     end, end_at = _mark(file, path, frame), frame.end
                     start = start or end
+            if not is_last and end_at != size:
+                raise SegmentDamaged(path, end_at, "it goes on with no place to go on from")
         except SegmentDamaged as error:
             damage = str(error)
         if start is None or end is None:
@@ -135,31 +138,34 @@ def events_of(segment: Segment, begin: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _frames(file: IO[bytes], path: Path, end: int, at: int = 0) -> Iterator[_Frame]:
-    """All that lie before `end` whole; SegmentDamaged where none can begin."""
+    """All up to `end`; SegmentDamaged where none can begin, or it goes beyond."""
     if at == 0:
-        file.seek(0)
         at = len(MAGIC)
-        if file.read(at) != MAGIC:
+        if _read(file, path, 0, at) != MAGIC:
             raise SegmentDamaged(path, 0, "it does not begin as a spool file")
-    while at + _FRAME.size <= end:
-        file.seek(at)
-        kind, size, _ = _FRAME.unpack(file.read(_FRAME.size))
+    while at < end:
+        head = _read(file, path, at, _FRAME.size)
+        kind, size = _HEAD.unpack_from(head.ljust(_HEAD.size, b"\0"))
         if kind not in (MARK, EVENTS):
             raise SegmentDamaged(path, at, "no frame begins there")
         frame = _Frame(kind, at, size)
         if frame.end > end:
-            return
+            raise SegmentDamaged(path, at, "it ends inside a frame")
         yield frame
         at = frame.end
 
 
-def _content(file: IO[bytes], path: Path, frame: _Frame) -> bytes:
+def _read(file: IO[bytes], path: Path, at: int, size: int) -> bytes:
     try:
-        file.seek(frame.at)
-        head = file.read(_FRAME.size)
-        content = file.read(frame.size)
+        file.seek(at)
+        return file.read(size)
     except OSError as error:
-        raise SegmentDamaged(path, frame.at, f"reading it failed: {error.strerror}") from error
+        raise SegmentDamaged(path, at, f"reading it failed: {error.strerror}") from error
+
+
+def _content(file: IO[bytes], path: Path, frame: _Frame) -> bytes:
+    head = _read(file, path, frame.at, _FRAME.size)
+    content = _read(file, path, frame.at + _FRAME.size, frame.size)
     expected = int.from_bytes(head[_HEAD.size :], "little")
     if zlib.crc32(content, zlib.crc32(head[: _HEAD.size])) != expected:
         raise SegmentDamaged(path, frame.at, "the checksum is wrong")
@@ -174,17 +180,19 @@ def _mark(file: IO[bytes], path: Path, frame: _Frame) -> Mark:
 
 
 class SegmentWriter:
-    """Appends to a new segment."""
+    """Appends to a new segment. After an OSError nothing more may be appended."""
 
-    def __init__(self, path: Path, number: int, start: Mark) -> None:
+    def __init__(self, disk: Disk, path: Path, number: int, start: Mark) -> None:
         self.path, self.number = path, number
-        self._start = self._end = start
-        self._file = os.fdopen(
-            os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE), "wb", buffering=0
-        )
-        self.size = 0
-        self._write(MAGIC)
-        self.mark(start)
+        self._disk, self._start, self._end = disk, start, start
+        self._file = disk.create(path)
+        self.size = self._synced_size = 0
+        try:
+            self._write(MAGIC)
+            self.mark(start)
+        except BaseException:
+            self.close()
+            raise
 
     def events(self, events: bytes) -> None:
         self._frame(EVENTS, events)
@@ -195,14 +203,16 @@ class SegmentWriter:
 
     def sync(self) -> None:
         """All that was appended is on disk."""
-        os.fsync(self._file.fileno())
+        if self._synced_size < self.size:
+            self._disk.sync(self._file)
+            self._synced_size = self.size
 
     def segment(self) -> Segment:
         """What was appended, up to the last mark."""
         return Segment(self.path, self.number, self._start, self._end, self._end_at)
 
     def close(self) -> None:
-        self._file.close()
+        os.close(self._file)
 
     def _frame(self, kind: int, content: bytes) -> None:
         head = _HEAD.pack(kind, len(content))
@@ -212,8 +222,8 @@ class SegmentWriter:
     def _write(self, data: bytes) -> None:
         left = memoryview(data)
         while left:
-            left = left[self._file.write(left) :]
-        self.size += len(data)
+            written = self._disk.write(self._file, left, self.size)
+            left, self.size = left[written:], self.size + written
 
 
 def frame_bytes(content: bytes | int) -> int:

@@ -76,7 +76,7 @@ class SpooledSource:
                 after = replace(after, spool="")  # nobody has to be told where it lies
         end = spool.end
         if end is None:
-            yield from self._live.events(after, unfolder)
+            yield from self._behind(after, unfolder)
         elif after is None:
             raise SourceError(
                 f"the spool {spool.folder} holds events, and the log knows no checkpoint of this"
@@ -88,7 +88,7 @@ class SpooledSource:
                 "the spool begins behind the checkpoint: reading the server",
                 folder=str(spool.folder),
             )
-            yield from self._live.events(after, unfolder)
+            yield from self._behind(after, unfolder)
         else:
             yield from self._through(after, end, unfolder)
 
@@ -135,9 +135,13 @@ class SpooledSource:
         if elsewhere:
             self._live.recall(elsewhere, unfolder)
 
-    def _behind(self, onward: Checkpoint, unfolder: Unfolder) -> Iterator[EventBatch]:
+    def _behind(self, onward: Checkpoint | None, unfolder: Unfolder) -> Iterator[EventBatch]:
+        """What the server has behind the spool."""
         try:
-            yield from self._live.events(onward, unfolder)
+            for batch in self._live.events(onward, unfolder):
+                if batch.start is not None:
+                    self._spool.mended()
+                yield batch
         except PositionLost as error:
             if not self._spool.damage:
                 raise

@@ -6,7 +6,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +14,10 @@ import orjson
 
 from cdc.capture.checkpoint import Checkpoint
 from cdc.errors import SourceError, Unreachable
+from cdc.ports import Seam, untouched
+from cdc.spool.disk import FILE_MODE, Disk
 from cdc.spool.order import Order
 from cdc.spool.segment import (
-    FILE_MODE,
     Mark,
     Segment,
     SegmentDamaged,
@@ -38,13 +39,21 @@ class SpoolFull(Exception):
 class Spool:
     """Whoever opened it has it alone, among all processes of the machine."""
 
-    def __init__(self, folder: Path, connector: str, bytes_max: int, order: Order) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        connector: str,
+        bytes_max: int,
+        order: Order,
+        seam: Seam = untouched,
+    ) -> None:
         self.folder, self.order = folder, order
+        self._disk: Disk = seam(Disk())
         self._connector, self._bytes_max = connector, bytes_max
         self._lock: int | None = None
         self._segments: list[Segment] = []
         self._beyond: list[Path] = []
-        """Files behind a damaged place: of no use, kept until the server has sent what is there."""
+        """Files behind a damaged place: of no use, kept until the server sends what is there."""
         self._cuts: dict[Path, tuple[int, str]] = {}
         """File → where reading it failed in the life of this process, and why."""
         self.damage = ""
@@ -60,13 +69,9 @@ class Spool:
         """Take the folder and read what is in it; Unreachable while another process has it."""
         if self._lock is not None:
             return
-        try:
+        with self._errors("opening"):
             self.folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             lock = os.open(self.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT, FILE_MODE)
-        except OSError as error:
-            raise SourceError(
-                f"opening the spool {self.folder}: {error.strerror}", hint="look at spool.path"
-            ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -77,7 +82,8 @@ class Spool:
             ) from error
         self._lock = lock
         try:
-            self._load()
+            with self._errors("reading"):
+                self._load()
         except BaseException:
             self.close()
             raise
@@ -155,21 +161,37 @@ class Spool:
             }
         )
         new = self.folder / f"{BEGIN_FILE}.new"
-        file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
+        self._disk.remove(new)
+        file = self._disk.create(new)
         try:
-            os.write(file, data)
-            os.fsync(file)
+            at = 0
+            while at < len(data):
+                at += self._disk.write(file, data[at:], at)
+            self._disk.sync(file)
         finally:
             os.close(file)
-        new.replace(self.folder / BEGIN_FILE)
+        self._disk.rename(new, self.folder / BEGIN_FILE)
+
+    def has_passed(self, after: Checkpoint) -> bool:
+        """Whether `passed` would remove anything."""
+        # One that is damaged stays until the server has shown that it has what stood there.
+        if not self._segments or (self.damage and len(self._segments) == 1):
+            return False
+        start, end = self._segments[0].start.checkpoint, self._segments[0].end.checkpoint
+        return self.order.is_behind(after, end) and not self.order.is_needed(after, start, end)
 
     def passed(self, after: Checkpoint) -> None:
         """Remove what is processed at a committed checkpoint."""
-        with self._changing:
-            while self._segments and self._is_of_no_use(self._segments[0], after):
+        with self._changing, self._errors("removing what is drained from"):
+            while self.has_passed(after):
                 self._remove(self._segments.pop(0).path)
-            if not self._segments:
-                self._remove_beyond()
+                # In this order: a file that is missing between two others would be damage.
+                self._sync_folder()
+
+    def mended(self) -> None:
+        """The server sends what stands behind the spool's end: whatever is damaged isn't needed."""
+        with self._changing, self._errors("removing what is damaged from"):
+            self._remove_beyond()
 
     def cut(self, segment: Segment, at: int, why: str) -> None:
         """Events at `at` in a segment are damaged: end at the last mark before them."""
@@ -189,7 +211,9 @@ class Spool:
         return replace(segment, end=end, end_at=end_at, damage=why)
 
     def append(self, mark: Mark) -> SegmentWriter:
-        """A new segment behind all others, which begins at the mark. Raises OSError."""
+        """A new segment, which begins at the mark, behind all others, which are on disk then.
+
+        Raises OSError."""
         with self._changing:
             self._remove_beyond()
             while self._segments and self._segments[-1].is_empty:
@@ -198,15 +222,28 @@ class Spool:
             if self._segments:
                 last = self._segments[-1]
                 number = last.number + 1
-                os.truncate(last.path, last.end_at)
-                self._cuts.pop(last.path, None)
+                self._end(last)
             self._count()
             self._bytes_before = self.bytes
-            writer = SegmentWriter(self._path(number), number, mark)
+            writer = SegmentWriter(self._disk, self._path(number), number, mark)
+            try:
+                self._sync_folder()
+            except OSError:
+                writer.close()
+                raise
             self._segments.append(writer.segment())
         self.grown(writer)
-        self._sync_folder()
         return writer
+
+    def _end(self, segment: Segment) -> None:
+        """Its last mark is its end, and on disk before anything stands behind it."""
+        file = os.open(segment.path, os.O_WRONLY)
+        try:
+            self._disk.truncate(file, segment.end_at)
+            self._disk.sync(file)
+        finally:
+            os.close(file)
+        self._cuts.pop(segment.path, None)
 
     def grown(self, writer: SegmentWriter) -> None:
         """The segment that is being written has more."""
@@ -218,10 +255,6 @@ class Spool:
         """SpoolFull unless so many more bytes are allowed."""
         if self.bytes + size > self._bytes_max:
             raise SpoolFull(f"spool.bytes_max: {self._bytes_max} is reached")
-
-    def _is_of_no_use(self, segment: Segment, after: Checkpoint) -> bool:
-        start, end = segment.start.checkpoint, segment.end.checkpoint
-        return self.order.is_behind(after, end) and not self.order.is_needed(after, start, end)
 
     def _load(self) -> None:
         self.begin()  # whose it is
@@ -235,11 +268,11 @@ class Spool:
             try:
                 if self._segments and number != self._segments[-1].number + 1:
                     raise SegmentDamaged(path, 0, "the file before it is missing")
-                self._segments.append(self._cut_off(load_segment(path, number)))
+                segment = load_segment(path, number, is_last=path == paths[-1])
+                self._segments.append(self._cut_off(segment))
             except SegmentDamaged as error:
-                # The last one may have been begun by a process that was killed there and then.
                 self._beyond.append(path)
-                self.damage = "" if path == paths[-1] else str(error)
+                self.damage = str(error)
             else:
                 self.damage = self._segments[-1].damage
         self._count()
@@ -251,8 +284,7 @@ class Spool:
         return self.folder / f"{number:08d}{SUFFIX}"
 
     def _remove(self, path: Path) -> None:
-        with suppress(FileNotFoundError):
-            path.unlink()
+        self._disk.remove(path)
         self._cuts.pop(path, None)
         self._count()
 
@@ -264,6 +296,16 @@ class Spool:
     def _sync_folder(self) -> None:
         folder = os.open(self.folder, os.O_RDONLY)
         try:
-            os.fsync(folder)
+            self._disk.sync(folder)
         finally:
             os.close(folder)
+
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise SourceError(
+                f"{doing} the spool {self.folder}: {error.strerror}",
+                hint="look at spool.path and its disk",
+            ) from error

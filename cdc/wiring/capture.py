@@ -189,7 +189,8 @@ def capture_opener(duty: Duty | None) -> Opener:
     ) -> Pipeline:
         nonlocal spooling
         if config.spool is not None and spooling is None:
-            spooling = Spooling(config, config.spool, server_settings(config), metrics)
+            settings = server_settings(config, opened.seam)
+            spooling = Spooling(config, config.spool, settings, metrics, opened.seam)
         return _open_capture(config, metrics, stop, signs, opened, duty, endings, spooling)
 
     return opener
@@ -234,15 +235,16 @@ def _open_capture(
         kept = SpoolAhead(spooling.spool) if spooling is not None else None
         catalogue = opened(LiveCatalogue(server, kept=kept))
         source = _reader(config)(server, stop=ended, idle=idle, on_seen=metrics.seen)
-        if spooling is not None:
-            spooling.open()
-            opened.for_sink(spooling.spool)
-            source = spooling.source(source, ended, metrics.seen)
     opened(source)
     announce = announcer(config, log, registry)
     policy = config.dead_letters.policy(CAPTURE_KINDS, settings.dead_letter_kinds)
-    dead_letters = open_dead_letters(config, log, "capture", policy)
-    decoder = _decoder(config, settings, announce, log, registry, catalogue, given, dead_letters)
+    with noting():
+        letters = open_dead_letters(config, log, "capture", policy)
+        decoder = _decoder(config, settings, announce, log, registry, catalogue, given, letters)
+    if spooling is not None:
+        spooling.open()
+        opened.for_sink(spooling.spool)
+        source = spooling.source(source, ended, metrics.seen)
     encode = spooling.encode if spooling is not None else Checkpoint.to_bytes
     sink: Any = CheckpointSink(writer, encode, Checkpoint.from_bytes)
     if lock is not None:
@@ -258,7 +260,7 @@ def _open_capture(
         checkpoint_text=_checkpoint_text,
         dropped=lambda: decoder.dropped,
         written=signs.alive,
-        dead_letters=dead_letters.made.total,
+        dead_letters=letters.made.total,
         **({} if is_reference else _looks(decoder)),
     )
     if not is_reference:

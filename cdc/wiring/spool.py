@@ -21,6 +21,7 @@ from cdc.errors import LockLost, Unreachable
 from cdc.model import Output
 from cdc.observe import StageMetrics
 from cdc.overlap import EitherEvent
+from cdc.ports import Seam
 from cdc.spool.following import Follower
 from cdc.spool.order import Order
 from cdc.spool.source import SpooledSource
@@ -44,8 +45,9 @@ class Spooling:
         section: SpoolSection,
         settings: ServerSettings,
         metrics: StageMetrics,
+        seam: Seam,
     ) -> None:
-        self._config, self._settings = config, settings
+        self._config, self._settings, self._seam = config, settings, seam
         # Another instance may reach the log and run: its dump must not be pushed out.
         self._server_id = derived_server_id(f"{config.connector} spool {socket.gethostname()}")
         self._after_seconds = section.after_seconds
@@ -55,6 +57,7 @@ class Spooling:
             config.connector,
             size_bytes(section.bytes_max),
             Order(settings.coordinates),
+            seam,
         )
         self.place = f"{socket.gethostname()}:{folder}"
         """Where the spool lies, for whoever finds the checkpoint."""
@@ -107,8 +110,8 @@ class Spooling:
             return
         if follower.state == "following":
             signs.kept()
-        reached_log(self._config).close()
-        reached_registry(self._config).close()
+        reached_log(self._config, self._seam).close()
+        reached_registry(self._config, self._seam).close()
         follower.stop()
         self._follower = None
 
@@ -147,15 +150,19 @@ class Spooling:
         self._committed = checkpoint
         if checkpoint is None:
             return
-        if self.spool.end is not None:
+        # The source may have purged what is removed: following must not begin before it again.
+        has_passed = self.spool.has_passed(checkpoint)
+        if has_passed or time.monotonic() - self._noted_at >= NOTE_SECONDS:
+            self._note(checkpoint)
+        if has_passed:
             self.spool.passed(checkpoint)
-        now = time.monotonic()
-        if now - self._noted_at >= NOTE_SECONDS:
-            self._noted_at = now
-            try:
-                self.spool.note(checkpoint)
-            except OSError as error:  # an older one does as well, as long as the source has it
-                logger.warning("the spool's begin can't be kept", why=str(error))
+
+    def _note(self, checkpoint: Checkpoint) -> None:
+        self._noted_at = time.monotonic()
+        try:
+            self.spool.note(checkpoint)
+        except OSError as error:  # an older one does as well, as long as the source has it
+            logger.warning("the spool's begin can't be kept", why=str(error))
 
     def worked(self) -> None:
         """A write has shown that the log is there."""
