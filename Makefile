@@ -60,6 +60,7 @@ bench: setup
 faults: setup
 	$(BIN)/python -m tests.faults.kills --kills $(KILLS)
 	$(BIN)/python -m tests.faults.steps
+	$(BIN)/python -m tests.faults.spool_steps
 	$(BIN)/python -m tests.faults $(FAULTS)
 
 fuzz: setup
