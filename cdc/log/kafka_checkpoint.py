@@ -98,15 +98,17 @@ def _hanging(servers: Servers, topic: str, offset: int, stable_seconds: float) -
     """The transaction that begins there, by what its first record tells."""
     tool = f"`kafka-transactions.sh --bootstrap-server {servers.bootstrap_servers}"
     partition = f"--topic {topic} --partition 0"
+    name = topic.removesuffix(CHECKPOINT_SUFFIX)
     return LogError(
         f"reading the last checkpoint: a transaction hangs in topic {topic}: it begins at offset"
         f" {offset}{_first_record(servers, topic, offset)}, and didn't end within"
         f" {stable_seconds:g} s",
-        hint="another producer writes to the topic, which only this connector may, or a broker that"
-        f" crashed lost the transaction's end. {tool} describe-producers {partition}` gives the"
-        " producer whose transaction begins there, `list` its transactional id: stop it. If none"
-        f" has it, {tool} abort {partition} --start-offset {offset}`, likewise in its other"
-        " partitions (`find-hanging`); then start again",
+        hint=f"{tool} describe-producers {partition}` gives the producer whose transaction begins"
+        f" there, {tool} list` its transactional id. If that is another than {name}, stop it: only"
+        f" this connector may write to the topic. If it is {name}, or none, a broker that went away"
+        f" lost the transaction's end: {tool} abort {partition} --start-offset {offset}`, and the"
+        f" same at every other place that {tool} find-hanging --broker-id ID"
+        " --max-transaction-timeout 0` lists, for each broker; then start again",
     )
 
 

@@ -98,6 +98,11 @@ def fetch() -> None:
     first_open(KafkaServer.label, VARIABLE, ways)
 
 
+def java_program() -> list[str]:
+    """How one of Kafka's own programs is run, up to the name of its class."""
+    return [java.find(JAVA_VERSION_MIN), "-cp", f"{_jars()}/*"]
+
+
 def properties(
     broker_port: int, controller_port: int, *, host: str = "127.0.0.1"
 ) -> dict[str, str]:
@@ -155,7 +160,7 @@ def _in_docker(folder: Path) -> KafkaServer:
 
 
 def _of_packages(folder: Path, node: Node = Node()) -> KafkaServer:
-    program = [java.find(JAVA_VERSION_MIN), "-cp", f"{_jars()}/*"]
+    program = java_program()
     broker_port, controller_port = free_ports(2)
     data = folder / "data"
     data.mkdir(parents=True, exist_ok=True)

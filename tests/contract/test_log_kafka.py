@@ -27,6 +27,7 @@ from tests.contract.logs import (
     values,
     wait_for,
 )
+from tests.kafka_operator import BROKER, tool
 from tests.services_plugin import held
 
 BATCHES = 10
@@ -124,14 +125,15 @@ def test_a_record_that_only_the_broker_finds_too_large_is_named_too(kafka_addres
         log.writer(new_name()).write([Record(topic, 0, b"k", secrets.token_bytes(3_000_000))])
 
 
-def test_another_producer_s_hanging_transaction_on_the_checkpoints_is_refused(
+def test_another_producer_s_open_transaction_on_the_checkpoints_is_refused_until_it_ends_by_hand(
     kafka_address: str,
 ) -> None:
     servers = Servers(kafka_address)
     topics = KafkaTopics(servers)
     name = new_name()
     KafkaWriter(servers, topics, name, replication=1).write([], checkpoint=b"1")
-    other = Producer({"bootstrap.servers": kafka_address, "transactional.id": new_name()})
+    intruder = new_name()
+    other = Producer({"bootstrap.servers": kafka_address, "transactional.id": intruder})
     other.init_transactions(20)
     other.begin_transaction()
     other.produce(f"{name}.checkpoint", b"intruder", key=b"intruder")
@@ -143,8 +145,11 @@ def test_another_producer_s_hanging_transaction_on_the_checkpoints_is_refused(
         rf" b'intruder', written at 2.* within 0\.5 s",
     ) as hanging:
         writer.last_checkpoint()
-    assert f"abort --topic {name}.checkpoint --partition 0 --start-offset 2`" in hanging.value.hint
-    other.abort_transaction(20)
+    (producer,) = (one for one in tool(hanging.value.hint, "describe-producers") if one[-1] == "2")
+    (owner,) = (one for one in tool(hanging.value.hint, "list") if one[2] == producer[0])
+    assert owner[0] == intruder
+    tool(hanging.value.hint, "find-hanging", broker_id=BROKER)
+    tool(hanging.value.hint, "abort")
     assert writer.last_checkpoint() == b"1"
 
 
