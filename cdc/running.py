@@ -14,7 +14,7 @@ import structlog
 
 import cdc
 from cdc.capture import is_compiled
-from cdc.collecting import collect_seldom
+from cdc.collecting import collect_seldom, share_arenas
 from cdc.config import ConnectorConfig
 from cdc.config.source import ServerSource
 from cdc.console import discovery
@@ -51,6 +51,7 @@ def running(
             fix="leave out source.reader",
         )
     collect_seldom()
+    share_arenas()
     heartbeat = config.source.heartbeat_seconds if isinstance(config.source, ServerSource) else 5.0
     metrics = Metrics(
         config.connector,
