@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cdc.services import DatabaseServer, KafkaServer, MySQLServer, kafka, mysql
-from tests.connectors import Child, Section, wait_until
+from cdc.services import DatabaseServer, KafkaServer, MariaDBServer, MySQLServer, kafka, mysql
+from tests.connectors import Child, Project, Section, events_of, source_section, wait_until
 from tests.faults.http_registry import HttpRegistry
 from tests.faults.rig import EMBEDDED, Rig, assert_right, new_rig, over_kafka
 from tests.faults.spool_steps import crash_while_spooling, spool_end, spooling_rig
@@ -291,6 +291,56 @@ def test_one_that_takes_over_meanwhile_captures_and_what_was_spooled_is_dropped(
             first.wait_running(2)
             assert first.stop() == 0, first.said
         assert_all_is_right(rig)
+
+
+def test_rows_prepared_while_it_spools_and_committed_long_after_come_once(
+    tmp_path: Path, start_mariadb: Callable[[], MariaDBServer], registry: HttpRegistry
+) -> None:
+    """MariaDB sends them once alone, and has purged them."""
+    project = Project(tmp_path)
+    with fresh_database(start_mariadb()) as database, database.connect(autocommit=True) as own:
+        database.execute("create table t (id int primary key)")
+        config: Section = {
+            "connector": "prepared",
+            "source": source_section(database.server.address, f"{database.name}.t"),
+            "http": {"port": 0},
+            "registry": {"url": registry.url},
+            "spool": {"path": "../spool", "after_seconds": 0},
+            "limits": {"retry_wait_seconds_max": 1},
+            **EMBEDDED,
+        }
+        file = project.write(config, "prepared")
+        topic = f"prepared.{database.name}.t"
+
+        def wait_ids(*ids: int) -> None:
+            def found() -> list[int]:
+                return [one["key"]["id"] for one in events_of(project.load(file), topic)]
+
+            wait_until(lambda: found() == list(ids), lambda: f"{found()}, not {ids}")
+
+        with project.started("run", file) as child:
+            child.wait_running()
+            database.execute("insert into t values (1)")
+            wait_ids(1)
+        with registry.away(), project.started("run", file) as child:
+            child.wait_said("spooling: ")
+            with own.cursor() as cursor:
+                for statement in ("start 'x'", "end 'x'", "prepare 'x'"):
+                    cursor.execute(f"xa {statement}")
+                    if statement == "start 'x'":
+                        cursor.execute("insert into t values (2)")
+            database.execute("insert into t values (3)")
+            purge_behind(database, tmp_path)
+        with project.started("run", file) as child:
+            wait_ids(1, 3)
+            child.kill()
+        with own.cursor() as cursor:
+            cursor.execute("xa commit 'x'")
+        with project.started("run", file) as child:
+            wait_ids(1, 3, 2)
+            child.wait_running()
+            assert child.stop() == 0, child.said
+        assert "draining the spool" in child.said
 
 
 def test_dying_at_calls_while_it_spools_and_drains_all_is_delivered_exactly_once(

@@ -16,6 +16,7 @@ from cdc.capture.files import FilesSource
 from cdc.capture.source_settings import StartAt
 from cdc.capture.unfolding import Unfolder
 from cdc.errors import PositionLost, SourceError, Unreachable
+from cdc.spool.ahead import SpoolAhead
 from cdc.spool.appending import Appender
 from cdc.spool.order import Order
 from cdc.spool.segment import SegmentDamaged, events_of, load_segment
@@ -106,7 +107,12 @@ def transactions(events: bytes) -> list[bytes]:
 def drained(
     spool: Spool, dump: Dump, after: Checkpoint, batch_bytes_max: int = 4096
 ) -> list[EventBatch]:
-    source = SpooledSource(
+    source = new_source(spool, dump, batch_bytes_max)
+    return list(source._events(after, Unfolder(batch_bytes_max, MIB)))
+
+
+def new_source(spool: Spool, dump: Dump, batch_bytes_max: int = 4096) -> SpooledSource:
+    return SpooledSource(
         dump,
         spool,
         place=PLACE,
@@ -114,7 +120,6 @@ def drained(
         batch_bytes_max=batch_bytes_max,
         event_bytes_max=MIB,
     )
-    return list(source._events(after, Unfolder(batch_bytes_max, MIB)))
 
 
 def all_events(batches: Sequence[EventBatch]) -> bytes:
@@ -263,6 +268,21 @@ def test_damage_is_named_where_the_server_has_purged_what_stood_there(
     assert "restore the file" in told.value.hint
 
 
+def test_damage_where_a_file_begins_costs_no_other_file(dump: Dump, spool: Spool) -> None:
+    begin, expected = dump.begin(), whole(dump)
+    spool_all(spool, dump, begin, 4000)
+    purge(spool, dump)
+    paths = [one.path for one in spool.segments]
+    content = paths[0].read_bytes()
+    paths[0].write_bytes(content[:40] + bytes([content[40] ^ 1]) + content[41:])
+    reopen(spool)
+    with pytest.raises(PositionLost, match=f"{paths[0]} is damaged at byte .*no longer has"):
+        drained(spool, dump, begin)
+    paths[0].write_bytes(content)  # from a copy
+    reopen(spool)
+    assert transactions(all_events(drained(spool, dump, begin))) == expected
+
+
 def test_any_bit_that_flips_is_seen_or_costs_only_what_the_server_still_has(
     dump: Dump, spool: Spool
 ) -> None:
@@ -334,3 +354,41 @@ def test_a_spool_that_begins_behind_the_checkpoint_is_left_alone(dump: Dump, spo
     batches = drained(spool, dump, begin)
     assert dump.asked[-1] == begin  # no further than the server was asked before
     assert transactions(all_events(batches)) == whole(dump)
+
+
+def test_a_spool_whose_server_changed_is_read_in_two_readings(dump: Dump, spool: Spool) -> None:
+    begin, expected = dump.begin(), whole(dump)
+    batches = list(dump.events(begin))
+    appender = Appender(spool, begin)
+    for batch in batches[: len(batches) // 2]:
+        appender.take(batch.events)
+    appender.close()
+    assert spool.end is not None
+    changed = spool.end.checkpoint
+    spool_all(spool, dump, replace(changed, server="other"))
+    purge(spool, dump)
+    first: list[EventBatch] = []
+    with pytest.raises(Unreachable, match="was the server server, and is other from here on"):
+        for batch in new_source(spool, dump)._events(begin, Unfolder(4096, MIB)):
+            first.append(batch)
+    before = transactions(all_events(first))
+    assert 0 < len(before) < len(expected)
+    assert before + transactions(all_events(drained(spool, dump, changed))) == expected
+
+
+def test_who_looks_ahead_finds_there_what_the_source_may_have_purged(
+    dump: Dump, spool: Spool
+) -> None:
+    spool_all(spool, dump, dump.begin(), 4000)
+    ahead, place = SpoolAhead(spool), spool.segments[1].end.checkpoint
+    kept = ahead.behind(SERVER, place.file, place.pos - 1)
+    assert kept is not None
+    assert kept.begin < (place.file, place.pos)
+    found = b"".join(transactions(b"".join(kept.events)))
+    assert spool.end is not None
+    end = spool.end.checkpoint
+    assert kept.end == (end.file, end.pos)
+    assert len(found) == end.pos - kept.begin[1] <= kept.bytes
+    assert found in b"".join(whole(dump))
+    assert ahead.behind(SERVER, *kept.end) is None
+    assert ahead.behind("other", place.file, place.pos) is None

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cdc.capture.checkpoint import Checkpoint
-from cdc.errors import Unreachable
+from cdc.errors import SourceError, Unreachable
 from cdc.spool.appending import Appender
 from cdc.spool.disk import Disk
 from cdc.spool.order import Order
@@ -309,3 +309,28 @@ class _Careful(Quick):
     """Removes nothing."""
 
     def remove(self, path: Path) -> None: ...
+
+
+def test_what_cant_be_read_is_named_and_goes_on_once_it_is_mended(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool", "shop", MIB, ORDER)
+    spool.open()
+    spool.note(new_story().begin)
+    spool.close()
+    note = spool.folder / "begin.json"
+    content = note.read_bytes()
+    for damaged in (b"", content[:-9], content.replace(b'"pos":4', b'"pos":5')):
+        note.write_bytes(damaged)
+        with pytest.raises(SourceError, match=f"{note} can't be read") as told:
+            spool.open()
+        assert "remove it" in told.value.hint
+    note.unlink()
+    spool.open()
+    assert spool.begin() is None
+    spool.close()
+
+
+def test_a_folder_that_is_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    spool = Spool(tmp_path / "file" / "spool", "shop", MIB, ORDER)
+    with pytest.raises(SourceError, match=r"opening the spool .*/file/spool: Not a directory"):
+        spool.open()
