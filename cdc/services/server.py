@@ -116,6 +116,10 @@ class Server:
         """Ends the server at once, as a crash would; `restart` brings it back."""
         self._owned.kill()
 
+    def shut(self) -> None:
+        """Ends the server in order, as for maintenance; `restart` brings it back."""
+        self._owned.stop()
+
     def pause(self) -> None:
         """Freezes the server: connections stay open, nothing answers."""
         self._owned.pause()

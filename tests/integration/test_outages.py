@@ -102,7 +102,7 @@ def test_servers_that_come_later_are_waited_for_one_after_the_other(
         assert child.stop() == 0, child.said
 
 
-def test_a_broker_that_is_stopped_and_one_that_is_killed_cost_nothing(
+def test_a_broker_that_is_restarted_and_one_that_is_away_cost_nothing(
     tmp_path: Path, mysql_database: FreshDatabase, own_kafka: KafkaServer, registry_url: str
 ) -> None:
     rig = new_rig(
@@ -127,7 +127,7 @@ def test_a_broker_that_is_stopped_and_one_that_is_killed_cost_nothing(
         wait_moving(child)
         own_kafka.restart()
         wait_moving(child)
-        own_kafka.kill()
+        own_kafka.shut()
         child.wait_said(BROKER_AWAY)
         own_kafka.restart()
         wait_moving(child)

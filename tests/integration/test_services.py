@@ -93,9 +93,10 @@ def keeps_data_and_port_over_a_restart(server: MySQLServer | MariaDBServer) -> N
     assert server.address == before[0]
     assert server.pid != before[1] or server.origin == "docker"
 
-    server.kill()
-    assert not server.is_running()
-    server.restart()
+    for end in (server.shut, server.kill):
+        end()
+        assert not server.is_running()
+        server.restart()
     with server.connect(database="kept") as connection:
         assert connection.open
 
