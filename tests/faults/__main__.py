@@ -10,7 +10,16 @@ from pathlib import Path
 import click
 
 from cdc.services.progress import show_on_stderr
-from tests.faults import brokers, hosts, network, registries, sources, standby
+from tests.faults import (
+    brokers,
+    gigabytes,
+    hosts,
+    network,
+    registries,
+    sources,
+    standby,
+    translators,
+)
 from tests.faults.cases import Case
 from tests.faults.figures import JSON, keep, kept
 from tests.faults.page import write_page
@@ -21,7 +30,7 @@ from tests.faults.tmpfs import NotHere
 PROJECT = Path(__file__).parent.parent.parent
 FOLDER = PROJECT / ".faults"
 PAGE = PROJECT / "docs" / "guarantees.md"
-AREAS = (network, brokers, sources, registries, hosts, standby)
+AREAS = (network, brokers, sources, gigabytes, registries, translators, hosts, standby)
 CASES: list[Case] = [case for area in AREAS for case in area.CASES]
 
 

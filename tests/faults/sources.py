@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from tests.connectors import Section, wait_until
 from tests.faults.cases import Cases
 from tests.faults.network import ROWS_EVENTS, WAITS, by_source_proxy
 from tests.faults.stand import Stand
-from tests.faults.striking import Outcome, Run, Setting, change, limited, under_load
+from tests.faults.striking import Outcome, Run, Setting, another, change, limited, under_load
 from tests.proxy import InEvent, Proxy
 from tests.services_plugin import new_users
 
@@ -253,6 +254,39 @@ def rights_revoked(stand: Stand, seed: int) -> Outcome:
         own: Section = {"user": address.user, "password": address.password}
         setting = Setting(stand.over_kafka, {"source": own, "limits": WAITS})
         return under_load(stand.new_folder(), database, setting, script, seed)
+
+
+@CASES(
+    "a second connector with the same server id",
+    "each pushes the other one out, says so; the first to be pushed out too often in a minute ends",
+)
+def same_server_id(stand: Stand, seed: int) -> Outcome:
+    def script(run: Run) -> None:
+        rig = run.rig
+        source = json.loads(rig.file.read_text())["source"]
+        twin: Section = {
+            "connector": f"{rig.config.connector}_twin",
+            "source": {**source, "server_id": rig.config.server_id},
+            "log": {"kind": "embedded", "path": str(rig.project.folder / "twin.db")},
+        }
+        with run.capturing() as child:
+            file = another(rig, twin, "twin")
+            with rig.project.started("run", file, "--stage", "capture") as other:
+                both = (child, other)
+                ended = wait_until(
+                    lambda: [one for one in both if one.process.poll() is not None],
+                    lambda: child.said + other.said,
+                )
+                for one in ended:
+                    run.ended(one, "same id", str(rig.config.server_id))
+            run.rig.note_restart()
+            if child not in ended:
+                run.struck(child)
+                return
+        with run.capturing(is_moving=False) as child:
+            run.struck(child)
+
+    return struck_source(stand, script, seed)
 
 
 def kill_dumps(run: Run) -> int:

@@ -1,7 +1,7 @@
 """A log that is away for long: what the source writes is spooled, purged there, drained later.
 
-The broker ends in order: the only one, killed, may forget the end of a Kafka transaction, which only
-an operator can give it back (docs/guarantees.md)."""
+The broker ends in order: the only one, killed, may forget the end of a Kafka transaction, and only
+an operator can make up for that (docs/guarantees.md)."""
 
 from __future__ import annotations
 
