@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -209,14 +210,23 @@ class Supervisor:
             self._fail(stage, error)
         except Exception as error:  # a fault of our own: all of it goes to the log
             log.exception("stopped by a fault of cdc", stage=stage.name)
-            wrapped = CdcError(
-                f"stopped by a fault of cdc: {type(error).__name__}: {error}",
-                hint="nothing is lost; please report it with the log lines above",
-            )
-            wrapped.__cause__ = error
-            self._fail(stage, wrapped)
+            self._fail(stage, _fault(error))
+        except:  # noqa: E722  # C code can raise what is no exception; no stage ends untold
+            fault = sys.exc_info()[1]
+            log.error("stopped by a fault of cdc", stage=stage.name, fault=repr(fault))
+            self._fail(stage, _fault(fault))
 
     def _fail(self, stage: Stage, error: CdcError) -> None:
         stage.metrics.failed(error)
         self.failures.append((stage.name, error))
         self.stop.set()
+
+
+def _fault(fault: object) -> CdcError:
+    wrapped = CdcError(
+        f"stopped by a fault of cdc: {type(fault).__name__}: {fault}",
+        hint="nothing is lost; please report it with the log lines above",
+    )
+    if isinstance(fault, BaseException):
+        wrapped.__cause__ = fault
+    return wrapped

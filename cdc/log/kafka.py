@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from cdc.log.kafka_acknowledged import AcknowledgedWriter
 from cdc.log.kafka_client import Options, Servers
 from cdc.log.kafka_reader import KafkaReader, follow
-from cdc.log.kafka_topics import KafkaTopics, is_internal
+from cdc.log.kafka_topics import KafkaTopics, Owns, is_internal, is_shared
 from cdc.log.kafka_writer import KafkaWriter
 from cdc.model import Message, Offsets, TopicDifference, TopicSpec
 from cdc.ports import Seam, untouched
@@ -28,11 +28,13 @@ class KafkaLog:
         *,
         replication: int = BROKERS_DEFAULT,
         timeout_seconds: float = 30.0,
+        owns: Owns = is_shared,
         seam: Seam = untouched,
     ) -> None:
+        """`owns` tells into which topics nobody else writes, by the writer's name."""
         self._servers = Servers(bootstrap_servers, dict(options or {}), timeout_seconds, seam)
         self._topics = KafkaTopics(self._servers)
-        self._replication = replication
+        self._replication, self._owns = replication, owns
 
     def create_topics(self, specs: Sequence[TopicSpec]) -> Sequence[TopicDifference]:
         return self._topics.create(specs)
@@ -54,10 +56,14 @@ class KafkaLog:
         return min(own, self._topics.record_bytes_max(topic))
 
     def writer(self, name: str) -> KafkaWriter:
-        return KafkaWriter(self._servers, self._topics, name, replication=self._replication)
+        return KafkaWriter(
+            self._servers, self._topics, name, replication=self._replication, owns=self._owns
+        )
 
     def acknowledged_writer(self, name: str) -> AcknowledgedWriter:
-        return AcknowledgedWriter(self._servers, self._topics, name, replication=self._replication)
+        return AcknowledgedWriter(
+            self._servers, self._topics, name, replication=self._replication, owns=self._owns
+        )
 
     def reader(self, topics: Sequence[str], group: str, *, is_sole: bool = False) -> KafkaReader:
         return KafkaReader(self._servers, self._topics, topics, group, is_sole=is_sole)

@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from cdc.log.kafka_checkpoint import Checkpoints
 from cdc.log.kafka_client import Servers
 from cdc.log.kafka_producer import KafkaProducer
-from cdc.log.kafka_topics import KafkaTopics
+from cdc.log.kafka_topics import KafkaTopics, Owns, is_shared
 from cdc.log.kafka_writer import KafkaWriter
 from cdc.model import Record
 from cdc.ports import LogReader
@@ -21,10 +21,16 @@ class AcknowledgedWriter:
     Unlike transactions it fences nobody: that one process alone writes is the user's to keep."""
 
     def __init__(
-        self, servers: Servers, topics: KafkaTopics, name: str, *, replication: int
+        self,
+        servers: Servers,
+        topics: KafkaTopics,
+        name: str,
+        *,
+        replication: int,
+        owns: Owns = is_shared,
     ) -> None:
         # What a transactional writer of this name left open would hide the last checkpoint.
-        KafkaWriter(servers, topics, name, replication=replication).close()
+        KafkaWriter(servers, topics, name, replication=replication, owns=owns).close()
         self._servers = servers
         self._name = name
         self._checkpoints = Checkpoints(servers, topics, name, replication=replication)

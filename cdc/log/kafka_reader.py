@@ -73,6 +73,7 @@ class KafkaReader:
         self._polled: dict[tuple[str, int], int] = {}
         self._has_moved = False
         self._member = ""
+        self._is_closing = False
         self._consumer = servers.client(
             Consumer,
             _DEFAULTS,
@@ -139,6 +140,7 @@ class KafkaReader:
         return self._consumer.consumer_group_metadata()
 
     def close(self) -> None:
+        self._is_closing = True
         self._consumer.close()
 
     def _messages(self, batch: Sequence[Any]) -> list[Message]:
@@ -167,6 +169,18 @@ class KafkaReader:
         return read_failure(self._servers, f"reading as {self._group}", message, error)
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        """Raises errors of our own alone: one of the client's would leave it as no exception at all
+        (confluent-kafka 2.16 raises the bare KafkaError)."""
+        if self._is_closing:
+            return  # the client takes them by itself, and gives them back
+        try:
+            self._take(consumer, partitions)
+        except KafkaException as error:
+            raise self._servers.failure(
+                f"taking partitions as {self._group}", reason(error), self._faults
+            ) from error
+
+    def _take(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._has_moved = True
         places = [(p.topic, p.partition) for p in partitions]
         again = sorted(place for place in places if place in self._after and place in self._had)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +31,15 @@ _LEADERLESS = {
     KafkaError._TIMED_OUT,
 }
 _FIRST, _END = _kinds.OffsetSpec.earliest(), _kinds.OffsetSpec.latest()
+
+
+Owns = Callable[[str, str], bool]
+"""Whether nobody but the writer of this name writes into this topic."""
+
+
+def is_shared(writer: str, topic: str) -> bool:
+    """Nobody has a topic for itself."""
+    return False
 
 
 class KafkaTopics:
@@ -212,6 +221,18 @@ class KafkaTopics:
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return at.topic in self.all()
         return error.code() in _LEADERLESS
+
+    def hanging(self, owns: Callable[[str], bool]) -> Offsets:
+        """Where transactions begin that are open in those topics."""
+        places = [
+            (name, partition)
+            for name, topic in self.all().items()
+            if owns(name)
+            for partition in topic.partitions
+        ]
+        ends = self.offsets(places, committed_only=False)
+        stable = self.offsets(places)
+        return {place: stable[place] for place in places if stable[place] < ends[place]}
 
     def settled_ends(self, topic: str, *, is_whole: bool = False) -> Offsets:
         """The end of each partition, after all that was committed before this call.

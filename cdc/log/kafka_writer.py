@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Thread
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from cdc.errors import CdcError, Unreachable
@@ -14,7 +16,7 @@ from cdc.log.kafka_checkpoint import STABLE_SECONDS, Checkpoints
 from cdc.log.kafka_client import Servers, reason
 from cdc.log.kafka_producer import ROOM_POLL_SECONDS, KafkaProducer
 from cdc.log.kafka_reader import KafkaReader
-from cdc.log.kafka_topics import KafkaTopics
+from cdc.log.kafka_topics import KafkaTopics, Owns, is_shared
 from cdc.model import Record
 from cdc.ports import LogReader
 
@@ -22,11 +24,16 @@ ABORT_SECONDS = 5.0
 MARKERS_SECONDS = 0.0015
 """How long Kafka mostly takes to write a transaction's markers after it has answered the commit. A
 next transaction that comes sooner is put off, and librdkafka asks again only after 20 ms."""
+FORGOTTEN_SECONDS = 1.0
+"""After so long the end of our own last transaction doesn't come any more."""
+FORGOTTEN_POLL_SECONDS = 0.1
 OFFSETS_SECONDS_MAX = 10.0
 """How long Kafka may take to note a group's offsets in a transaction."""
 
 # Closing after a commit whose outcome isn't known; the error of that commit says it already.
 warnings.filterwarnings("ignore", "Producer abort_transaction failed", RuntimeWarning)
+
+logger = structlog.get_logger()
 
 _LOST_PARTITIONS = {
     KafkaError.ILLEGAL_GENERATION,
@@ -46,9 +53,11 @@ class KafkaWriter:
         name: str,
         *,
         replication: int,
+        owns: Owns = is_shared,
         stable_seconds: float = STABLE_SECONDS,
     ) -> None:
-        self._servers = servers
+        """`owns` tells into which topics nobody else writes."""
+        self._servers, self._topics = servers, topics
         self._name = name
         self._checkpoints = Checkpoints(
             servers, topics, name, replication=replication, stable_seconds=stable_seconds
@@ -75,6 +84,7 @@ class KafkaWriter:
             self._client.init_transactions(servers.timeout_seconds)
         except KafkaException as error:
             raise self._producer.raised(f"opening writer {name}", error, ()) from error
+        self._end_forgotten(partial(owns, name))
 
     @property
     def is_fast(self) -> bool:
@@ -127,6 +137,30 @@ class KafkaWriter:
         if self._is_hanging:
             return  # closing would hang as well; the next writer of this name fences it
         self._producer.close()
+
+    def _end_forgotten(self, owns: Callable[[str], bool]) -> None:
+        """End what Kafka forgot to end of this name's last transaction (decision 0018).
+
+        A marker ends all that its producer has open in a partition, whichever transaction it is of:
+        one that is aborted, with a record in each partition that hangs, takes the rest with it."""
+        begun, hanging = time.monotonic(), self._topics.hanging(owns)
+        while hanging and time.monotonic() < begun + FORGOTTEN_SECONDS:
+            time.sleep(FORGOTTEN_POLL_SECONDS)
+            hanging = dict(hanging.items() & self._topics.hanging(owns).items())
+        if not hanging:
+            return
+        doing = f"ending what Kafka left open of {self._name}'s last transaction"
+        logger.warning("ending a transaction whose end Kafka forgot", partitions=len(hanging))
+        try:
+            self._client.begin_transaction()
+            for topic, partition in sorted(hanging):
+                self._client.produce(topic, None, self._name.encode(), partition)
+            waiting = self._client.flush(self._servers.timeout_seconds)
+            self._client.abort_transaction(ABORT_SECONDS)
+        except KafkaException as error:
+            raise self._producer.raised(doing, error, ()) from error
+        if waiting:
+            raise self._producer.silence(waiting)
 
     def _send_offsets(self, reader: LogReader) -> None:
         assert isinstance(reader, KafkaReader)

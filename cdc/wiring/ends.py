@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 import structlog
 
@@ -29,8 +30,19 @@ def open_log(config: ConnectorConfig, seam: Seam = untouched) -> Log:
     """The log of the configuration."""
     section = config.log
     if isinstance(section, log_sections.KafkaLog):
-        return KafkaLog(section.bootstrap_servers, section.options, seam=seam)
+        return KafkaLog(
+            section.bootstrap_servers, section.options, owns=partial(_is_own, config), seam=seam
+        )
     return EmbeddedLog(section.path, seam=seam)
+
+
+def _is_own(config: ConnectorConfig, writer: str, topic: str) -> bool:
+    """Whether nobody but this writer of the connector writes into the topic."""
+    if any(topic == stream.topic for stream in config.streams):
+        return writer == f"{config.connector}.translate"
+    delimiters = {".", config.change_events.get("topic.delimiter", ".")}
+    begins = tuple(config.connector + one for one in delimiters)
+    return writer == config.connector and (topic == writer or topic.startswith(begins))
 
 
 def reached_log(config: ConnectorConfig, seam: Seam = untouched) -> Log:

@@ -18,6 +18,7 @@ from cdc.log.kafka_writer import KafkaWriter
 from cdc.model import Record, TopicSpec
 from cdc.services import Server
 from cdc.services import kafka as kafka_service
+from tests.connectors import wait_until
 from tests.contract.logs import (
     new_name,
     new_topic,
@@ -25,7 +26,6 @@ from tests.contract.logs import (
     read_all,
     records,
     values,
-    wait_for,
 )
 from tests.kafka_operator import BROKER, tool
 from tests.services_plugin import held
@@ -49,7 +49,6 @@ def is_settled(topics: KafkaTopics, names: list[str]) -> bool:
 def write_all(log: KafkaLog, topic: str, name: str, broker: Server, fault: str) -> int:
     """Write ten batches, going on after the last checkpoint; in the fifth the broker fails."""
     failures = 0
-    topics = KafkaTopics(Servers(broker.url))
     writer: KafkaWriter | None = None
     done = 0
     while done < BATCHES:
@@ -58,9 +57,6 @@ def write_all(log: KafkaLog, topic: str, name: str, broker: Server, fault: str) 
                 writer = log.writer(name)
                 done = int(writer.last_checkpoint() or b"0")
             if done == 4 and failures == 0:
-                # A single broker that is killed between a commit's answer and its markers
-                # forgets the markers (Kafka 4.3.1): the transaction hangs, and is refused.
-                wait_for(lambda: is_settled(topics, [topic, f"{name}.checkpoint"]), "markers")
                 {"pause": broker.pause, "kill": broker.kill}[fault]()
             batch = [Record(topic, i, None, b"%d" % i) for i in range(100 * done, 100 * done + 100)]
             writer.write(batch, checkpoint=b"%d" % (done + 1))
@@ -75,8 +71,9 @@ def write_all(log: KafkaLog, topic: str, name: str, broker: Server, fault: str) 
 
 @pytest.mark.parametrize("fault", ["pause", "kill"])
 def test_a_broker_that_goes_away_and_returns_costs_nothing(own_broker: Server, fault: str) -> None:
-    log = KafkaLog(own_broker.url, timeout_seconds=3)
-    topic, name = new_topic(log, 2), new_name()
+    name = new_name()
+    log = KafkaLog(own_broker.url, timeout_seconds=3, owns=lambda _, one: not one.startswith("__"))
+    topic = new_topic(log, 2)
     reader = log.reader([topic], new_name())
     reader.start(None)
     assert write_all(log, topic, name, own_broker, fault) > 0
@@ -85,6 +82,35 @@ def test_a_broker_that_goes_away_and_returns_costs_nothing(own_broker: Server, f
     for partition in range(2):
         own = [message for message in found if message.partition == partition]
         assert values(own) == [b"%d" % i for i in range(partition, 100 * BATCHES, 2)]
+
+
+def test_a_transaction_whose_end_a_lone_broker_forgot_is_ended(own_broker: Server) -> None:
+    name = new_name()
+    log = KafkaLog(own_broker.url, timeout_seconds=10, owns=lambda _, one: one.startswith(name))
+    topic = f"{name}.rows"
+    log.create_topics([TopicSpec(topic, 2, 1, retention_ms=None)])
+    writer = log.writer(name)
+    writer.write(records(topic, 10, "first"), checkpoint=b"1")
+    # Killed between a commit's answer and its markers it forgets these (Kafka 4.3.1), mostly.
+    writer.write(records(topic, 10, "second"), checkpoint=b"2")
+    own_broker.kill()
+    own_broker.restart()
+    again = wait_until(lambda: opened(log, name), "no writer")
+    last = again.last_checkpoint()
+    assert last in (b"1", b"2")
+    assert is_settled(KafkaTopics(Servers(own_broker.url)), [topic, f"{name}.checkpoint"])
+    if last == b"1":
+        again.write(records(topic, 10, "second"), checkpoint=b"2")
+    rows = [b"%s %d" % (which, n) for which in (b"first", b"second") for n in range(10)]
+    assert sorted(values(read_all(log, topic))) == sorted(rows)
+
+
+def opened(log: KafkaLog, name: str) -> KafkaWriter | None:
+    """The writer; None while the broker isn't there yet."""
+    try:
+        return log.writer(name)
+    except Unreachable:
+        return None
 
 
 def test_a_sole_reader_takes_the_place_of_one_that_is_not_known_to_be_dead(

@@ -273,16 +273,15 @@ def same_server_id(stand: Stand, seed: int) -> Outcome:
             file = another(rig, twin, "twin")
             with rig.project.started("run", file, "--stage", "capture") as other:
                 both = (child, other)
-                ended = wait_until(
-                    lambda: [one for one in both if one.process.poll() is not None],
+                wait_until(
+                    lambda: any(one.process.poll() is not None for one in both),
                     lambda: child.said + other.said,
                 )
-                for one in ended:
+            # Whoever was pushed out too often; both, if they were at the same time.
+            for one in both:
+                if one.process.poll() == 1:
                     run.ended(one, "same id", str(rig.config.server_id))
-            run.rig.note_restart()
-            if child not in ended:
-                run.struck(child)
-                return
+        rig.note_restart()
         with run.capturing(is_moving=False) as child:
             run.struck(child)
 

@@ -1,10 +1,12 @@
 """A stage heals what may heal, within its bounds, and ends at everything else."""
 
+import ctypes
 import gc
 import threading
 import weakref
 
 import pytest
+from confluent_kafka import KafkaError
 
 from cdc.errors import CdcError, Fenced, Unreachable
 from cdc.model import Output
@@ -192,3 +194,20 @@ def test_a_fault_of_our_own_ends_the_stage_with_its_kind_and_keeps_the_cause():
     ((_, error),) = supervisor.failures
     assert "KeyError" in error.message
     assert isinstance(error.__cause__, KeyError)
+
+
+@pytest.mark.parametrize("what", [SystemExit("left"), KafkaError(KafkaError._TIMED_OUT)])
+def test_what_is_raised_and_is_no_error_ends_the_stage_too(what):
+    def open_pipeline(stop, signs):
+        # As C code does that gives back an exception which it never completed.
+        kind = ctypes.py_object(type(what))
+        ctypes.pythonapi.PyErr_Restore(kind, ctypes.py_object(what), None)
+
+    for one in (type(what), what):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(one))  # PyErr_Restore takes them over
+    supervisor = Supervisor((stage_of(open_pipeline),))
+    supervisor.start()
+    supervisor.join()
+
+    ((_, error),) = supervisor.failures
+    assert type(what).__name__ in error.message
