@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
@@ -111,6 +111,23 @@ def opened(log: KafkaLog, name: str) -> KafkaWriter | None:
         return log.writer(name)
     except Unreachable:
         return None
+
+
+def test_a_callback_of_the_consumer_raises_our_errors_alone(kafka_address: str) -> None:
+    class Silent:
+        """A consumer whose broker doesn't answer."""
+
+        def committed(self, *_: object, **__: object) -> None:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    log = KafkaLog(kafka_address)
+    topic = new_topic(log)
+    reader = log.reader([topic], new_name())
+    with pytest.raises(Unreachable, match="taking partitions as"):
+        reader._assigned(Silent(), [TopicPartition(topic, 0)])  # type: ignore[arg-type]
+    reader.close()
+    # Closing gives partitions back: nothing is asked any more.
+    reader._assigned(Silent(), [TopicPartition(topic, 0)])  # type: ignore[arg-type]
 
 
 def test_a_sole_reader_takes_the_place_of_one_that_is_not_known_to_be_dead(
