@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 import socket
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -238,6 +239,8 @@ def test_a_full_spool_says_so_and_goes_on_when_the_log_is_back(
             assert "nothing is lost" in child.said
             status = rig.project.run("status", rig.file)
             assert "capture spool: full, " in status.stdout
+            with urllib.request.urlopen(f"{child.address}/metrics") as answer:
+                assert 'cdc_spool_full{stage="capture"} 1.0' in answer.read().decode()
         child.wait_said("the spool is drained")
         assert child.stop() == 0, child.said
     assert_all_is_right(rig)

@@ -3,6 +3,7 @@
 import ctypes
 import gc
 import threading
+import time
 import weakref
 
 import pytest
@@ -125,6 +126,20 @@ def test_the_wait_before_a_try_ends_when_told_to_stop():
         raise Unreachable("gone")
 
     supervise(stage_of(open_pipeline), stop)
+
+
+def test_a_log_that_is_away_while_all_is_kept_may_stay_away():
+    tries = []
+
+    def open_pipeline(stop, signs):
+        tries.append(time.monotonic())
+        signs.kept()
+        if tries[-1] - tries[0] > 0.3:
+            raise Fenced("enough")
+        raise Unreachable("gone")
+
+    with pytest.raises(Fenced):
+        supervise(stage_of(open_pipeline, start_wait=0.1, outage_max=0.1), threading.Event())
 
 
 def test_what_cannot_heal_is_not_tried_again():
