@@ -282,6 +282,8 @@ class Reading:
     """Where descriptions are kept."""
     last_schema: Callable[[str], int | None] = lambda topic: None
     record_bytes_max: int = 0
+    store: Any = None
+    """Keeps rows of prepared XA transactions."""
     schemas: dict[int, Any] = field(default_factory=dict)
     ids: dict[str, int] = field(default_factory=dict)
     """Ids by schema; given on to another reading, both frame alike."""
@@ -309,6 +311,7 @@ class Reading:
             clock=lambda: 10**18,
             accept=self.accept,
             dead_letters=self.dead_letters,
+            store=self.store,
         )
         self._parsed: dict[int, Any] = {}
 
@@ -337,7 +340,7 @@ class Reading:
     def follow(self, data: bytes, start: Any, *, bytes_max: int = 1 << 22) -> Followed:
         """Read as a source reads: in bounded batches, unfolded, each decoded for itself."""
         outputs = []
-        unfolder = self.capture.unfolding.Unfolder(bytes_max, 1 << 30)
+        unfolder = self.capture.unfolding.Unfolder(bytes_max, 1 << 30, self.store)
         batches = unfolder.unfold(self._batches(data, start, bytes_max), threading.Event())
         for batch in self.capture.batch.with_rests(batches, self.decoder):
             outputs.append(self.decoder(batch))

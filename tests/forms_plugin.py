@@ -27,7 +27,7 @@ MODULES = (
     "charsets", "types", "columns", "decimals", "description", "envelope", "json_binary", "plan",
     "settings", "statements", "decisions", "knowledge", "files", "framing", "gtid",
     "source_settings", "folds", "unfolding", "ddl",
-    "ddl_ahead", "statement_context", "dead_changes",
+    "ddl_ahead", "statement_context", "dead_changes", "prepared_store",
 )  # fmt: skip
 
 

@@ -20,7 +20,12 @@ class EventBatch:
     """Header of the event that these ones come out of: all of them stand at its place. Empty for
     events as they were read."""
     is_sealed: bool = False
-    """With `outer`: whether the events have checksums."""
+    """Of events that waited: whether they have checksums."""
+    prepares: str = ""
+    """Name of the XA transaction whose events these are, and whose XA PREPARE comes next: to be
+    kept, not published."""
+    is_kept: bool = False
+    """With `outer`: these are no events but `prepared_rows`."""
 
 
 def with_rests(batches: Iterator[EventBatch], decoder: Any) -> Generator[EventBatch]:

@@ -216,15 +216,20 @@ class Binder:
         value_id = self._last_schema(topic)
         if value_id is None:
             return None
-        name = f"{database}.{table}"
-        return BoundTable(
-            name,
-            rows.RowPlan(name, []),
-            topic,
-            (frame(value_id), b""),
-            self._static_source(flavor),
-            (avro_string(database), avro_string(table)),
-        )
+        names = avro_string(database), avro_string(table)
+        return self.bind_rowless(f"{database}.{table}", topic, names, flavor, frame(value_id))
+
+    def bind_rowless(
+        self,
+        name: str,
+        topic: str,
+        names: tuple[bytes, bytes],
+        flavor: Flavor,
+        value_frame: bytes = b"",
+    ) -> BoundTable:
+        """A table of which no row has to be decoded; `names` of database and table as Avro."""
+        plan = rows.RowPlan(name, [])
+        return BoundTable(name, plan, topic, (value_frame, b""), self._static_source(flavor), names)
 
     @property
     def is_waiting(self) -> bool:

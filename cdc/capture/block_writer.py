@@ -51,7 +51,12 @@ class BlockWriter:
         )
 
     def add(
-        self, topic: str, place: int, key: bytes | None, value: bytes, headers: Headers = ()
+        self,
+        topic: str,
+        place: int,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Headers = (),
     ) -> None:
         """A record that was made elsewhere; it has no revision."""
         out: Out = self.data
@@ -59,10 +64,12 @@ class BlockWriter:
         if key is not None:
             out.write(key)
         value_at: cython.Py_ssize_t = out.n
-        out.write(value)
+        if value is not None:
+            out.write(value)
         self.note(
             self._index(topic), place, key_at, -1 if key is None else value_at - key_at,
-            value_at, out.n - value_at, -1, 0, self.further_index(headers) if headers else -1,
+            value_at, -1 if value is None else out.n - value_at, -1, 0,
+            self.further_index(headers) if headers else -1,
         )  # fmt: skip
 
     @cython.cfunc

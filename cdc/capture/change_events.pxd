@@ -25,6 +25,7 @@ cdef class ChangeEvents:
     cdef bint skips_unchanged
     cdef bint reads_statements
     cdef bint is_muted
+    cdef object keeper
     cdef long long epoch
     cdef long long sequence
     cdef BoundTable bound
@@ -51,6 +52,8 @@ cdef class ChangeEvents:
     cdef int _emit(
         self, Py_ssize_t value_at, int operation, Out key, Py_ssize_t further) except? -1
     cdef int _finish(self, Out out, int operation, bint is_counted) except? -1
+    cdef int _keep(
+        self, Py_ssize_t value_at, int operation, Out key, Py_ssize_t further) except? -1
     cdef int _tombstone(self, Out key) except? -1
     cdef int _revision(self, Out out) except? -1
     cdef int _check_size(self, Py_ssize_t size) except? -1

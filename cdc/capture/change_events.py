@@ -12,6 +12,7 @@ from typing import Any
 
 import cython
 
+from cdc.capture.prepared_rows import PreparedRow
 from cdc.dead_letters import OVERSIZED_RECORD
 from cdc.errors import DecodeError
 from cdc.model import ORDINAL_BITS, SEQUENCE_BITS
@@ -79,6 +80,8 @@ class ChangeEvents:
         self.epoch, self.sequence = checkpoint.epoch, checkpoint.sequence
         self.is_muted = False
         """The rows now read were published before a restart: count them, no more."""
+        self.keeper: Any = None
+        """Takes the rows now read, which are muted: they are of a transaction that is prepared."""
         self.source.forget_statement()
         self.context.start(checkpoint.flavor)
 
@@ -325,6 +328,8 @@ class ChangeEvents:
         if self.metadata.is_wanted:
             self.metadata.count(self.bound.name)
         if self.is_muted:
+            if self.keeper is not None:
+                return self._keep(value_at, operation, key, further)
             out.n = value_at
             return 0
         self._finish(out, operation, self.metadata.is_wanted)
@@ -339,6 +344,66 @@ class ChangeEvents:
             further if further >= 0 else self.context.index,
         )  # fmt: skip
         return 0
+
+    @cython.cfunc
+    @cython.exceptval(-1)
+    def _keep(
+        self,
+        value_at: cython.Py_ssize_t,
+        operation: cython.int,
+        key: Out,
+        further: cython.Py_ssize_t,
+    ) -> cython.int:
+        """Give the change event whose images begin at `value_at` to the keeper."""
+        out: Out = self.block.data
+        bound: BoundTable = self.bound
+        images = out.slice(value_at, out.n)
+        out.n = value_at  # the keeper may write a record there
+        self.keeper.row(
+            PreparedRow(
+                operation,
+                self.transaction.ordinal,
+                self.row,
+                self.source.cursor.server_id,
+                self.transaction.thread,
+                bound.name,
+                operation == 0x64 and further >= 0 and "c" not in self.skipped,
+                bound.topic,
+                bound.database,
+                bound.table,
+                self.source.query,
+                self.context.of_statement,
+                self.block.further[further][0] if further >= 0 else None,
+                key.value(),
+                images,
+            )
+        )
+        return 0
+
+    def put_back(self, bound: BoundTable, row: Any, micros: int) -> None:
+        """A row that was kept is committed: its change event."""
+        self.is_muted = self.transaction.ordinal <= self.transaction.skip_until
+        if self.is_muted and not self.metadata.is_wanted:
+            return
+        self.bound, self.topic, self.row = bound, self.block.topic_of(bound), row.row
+        self.images_bytes_max = 0  # that was looked at
+        if self.reads_statements:
+            self.source.query = row.query
+            self.context.of_statement = row.headers
+            self.context._show()
+        self.source.fill(bound, micros)
+        further: cython.Py_ssize_t = -1
+        if row.other_key is not None:
+            further = self.context.with_key(row.other_key[0], row.other_key[1])
+        out: Out = self.block.data
+        value_at: cython.Py_ssize_t = out.n
+        out.write(row.images)
+        key: Out = self.new_key
+        key.n = 0
+        key.write(row.key)
+        self._emit(value_at, row.operation, key, further)
+        if row.operation == 0x64:
+            self._tombstone(key)
 
     @cython.cfunc
     @cython.inline

@@ -49,6 +49,13 @@ class Prepared:
     source: str = ""
     number: int = 0
     """Of MySQL's GTID, which counts as processed only once it is decided; else empty."""
+    chunks: int = -1
+    """Records of `PreparedStore` that hold its rows; -1: they aren't kept there."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether its rows can be had without the server."""
+        return self.chunks >= 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,10 @@ class Checkpoint:
         """All transactions that are done in part → row images that are done."""
         is_open = {self.transaction: self.rows_done} if self.transaction else {}
         return {**self.awaited, **is_open}
+
+    def unkept(self) -> dict[str, Prepared]:
+        """Prepared transactions whose rows stand in the binlog alone."""
+        return {xid: place for xid, place in self.prepared.items() if not place.is_kept}
 
     def to_bytes(self) -> bytes:
         """JSON, readable by people, that ends with the CRC-32 of what it is without it."""

@@ -289,6 +289,11 @@ class Cursor:
         self.is_inside = True
         return int(kind)
 
+    def look_in(self, is_sealed: bool) -> None:
+        """The events that follow waited, and aren't decoded for good: the place stays."""
+        self.outer_checksummed, self.checksummed = self.checksummed, is_sealed
+        self.is_inside = True
+
     def go_back(self) -> None:
         """The events that follow stand in the file again."""
         self.is_inside, self.checksummed = False, self.outer_checksummed

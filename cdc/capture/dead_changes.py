@@ -16,9 +16,11 @@ from cdc.capture import opcodes, rows
 from cdc.capture.checkpoint import Flavor
 from cdc.capture.columns import ColumnPlan
 from cdc.capture.description import Description
+from cdc.capture.prepared_rows import PreparedRow
 from cdc.capture.settings import ChangeEventSettings
 from cdc.capture.shapes import Column, Shape, parse_table_map
 from cdc.capture.types import form_of
+from cdc.codec.wire import FRAME_BYTES
 from cdc.dead_letters import (
     HELD,
     RAW_BYTES_MAX,
@@ -116,6 +118,19 @@ class DeadChanges:
                 raise DecodeError(
                     f"{bound.name} is truncated while changes of it are held behind dead letter"
                     f" {first.id}",
+                    hint="redrive it, or drop it and redrive what waits for it (`cdc dead list`);"
+                    " then start again: nothing is lost",
+                )
+
+    def check_prepared(self, row: PreparedRow, numbered: Revision, transaction: str) -> None:
+        """A row that was kept since XA PREPARE has no images that could wait: it stops instead."""
+        key = row.key[FRAME_BYTES:] or None
+        for first in self.held.firsts([(row.topic, key)]):
+            is_before = first.transaction == transaction and row.ordinal <= first.ordinal
+            if first.revision <= numbered and not is_before:
+                raise DecodeError(
+                    f"a row of {row.name} in the XA transaction {transaction}, which was prepared"
+                    f" before a restart, is held behind dead letter {first.id}",
                     hint="redrive it, or drop it and redrive what waits for it (`cdc dead list`);"
                     " then start again: nothing is lost",
                 )

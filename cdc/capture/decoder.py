@@ -30,10 +30,12 @@ from cdc.capture.dialect import version_of
 from cdc.capture.heartbeat_records import HeartbeatRecords
 from cdc.capture.knowledge import Place
 from cdc.capture.partial_update import ordinary_update
+from cdc.capture.prepared_rows import rows_of
+from cdc.capture.prepared_store import Keeper, PreparedStore
 from cdc.capture.unpublishable import Unpublishable
 from cdc.dead_letters import DeadLetters, Policy
 from cdc.errors import DecodeError
-from cdc.model import Output, Record
+from cdc.model import Output, Record, Revision
 
 if cython.compiled:
     from cython.cimports.cdc.capture.block_writer import BlockWriter
@@ -77,6 +79,7 @@ DELETE_ROWS_COMPRESSED = cython.declare(cython.int, binlog.MARIADB_DELETE_ROWS_C
 ANNOTATE_ROWS = cython.declare(cython.int, binlog.MARIADB_ANNOTATE_ROWS)
 MARIADB_GTID = cython.declare(cython.int, binlog.MARIADB_GTID)
 
+ORDINAL_MAX = cython.declare(cython.longlong, (1 << 62))
 ROW_ALONE = cython.declare(cython.longlong, 1)
 """The table id of a row that is decoded alone."""
 BLOCK_BYTES_MAX = cython.declare(cython.Py_ssize_t, 8 << 20)
@@ -100,6 +103,8 @@ class Decoder:
     statements: StatementEvents
     heartbeats: Any
     unpublishable: Any
+    keeper: Any
+    tables_kept: Any
     is_started: cython.bint
     flavor: Any
     server: Any
@@ -112,9 +117,11 @@ class Decoder:
         clock: Any = time.time_ns,
         accept: Collection[str] = (),
         dead_letters: DeadLetters | None = None,
+        store: PreparedStore | None = None,
     ) -> None:
         """`accept` names what else would stop (`source.accept`): it is counted instead.
-        `dead_letters` says what becomes of changes that can't be published; None: they stop."""
+        `dead_letters` says what becomes of changes that can't be published; None: they stop.
+        `store` keeps the rows of prepared XA transactions."""
         self.binder = binder
         self.clock = clock
         self.cursor = Cursor()
@@ -132,7 +139,11 @@ class Decoder:
         )
         self.unpublishable = Unpublishable(accept, self.dropped, dead_changes)
         self.rows = RowsEvents(self.boundaries, self.cursor, self.unpublishable, dead_changes)
-        self.statements = StatementEvents(binder, self.boundaries, self.cursor, self.unpublishable)
+        self.keeper = None if store is None else Keeper(store, self.block.add)
+        self.statements = StatementEvents(
+            binder, self.boundaries, self.cursor, self.unpublishable, self.keeper
+        )
+        self.tables_kept: dict[tuple[str, str], BoundTable] = {}
         self.heartbeats = HeartbeatRecords(binder, settings.heartbeat_interval_ms, self.block)
         self.is_started = False
         self.left = None
@@ -164,7 +175,9 @@ class Decoder:
         now_nanos = self.clock()
         self.changes.begin_block(now_nanos)
         try:
-            if batch.outer:
+            if batch.prepares:
+                self._keep(batch)
+            elif batch.outer:
                 self._come_out(batch)
             else:
                 self._events(batch)
@@ -242,6 +255,8 @@ class Decoder:
         self.is_started = True
         self.flavor, self.server = start.flavor, start.server
         self.transaction.start(start)
+        if self.keeper is not None:
+            self.keeper.forget()
         self.changes.start(start)
         self.cursor.start(start.file, start.pos, start.time_seconds, start.last)
         self.tables.start(start)
@@ -253,9 +268,55 @@ class Decoder:
             if kind != TRANSACTION_PAYLOAD:
                 self.boundaries.open_if_unnamed()
                 self.boundaries.enter()
-            self._events(batch)
+            if batch.is_kept:
+                self._put_back(batch.events)
+            else:
+                self._events(batch)
         finally:
             self.cursor.go_back()
+
+    def _put_back(self, kept: bytes) -> None:
+        """Rows that were kept since their XA PREPARE count now."""
+        micros = self.boundaries.time_micros()
+        held = self.rows.held
+        for row in rows_of(kept):
+            if row.topic in held and row.ordinal > self.transaction.skip_until:
+                numbered = Revision(self.changes.epoch, self.changes.sequence)
+                self.unpublishable.prepared(row, numbered, self.transaction.text())
+            bound = self.tables_kept.get((row.topic, row.name))
+            if bound is None:
+                bound = self.tables_kept[row.topic, row.name] = self.binder.bind_rowless(
+                    row.name, row.topic, (row.database, row.table), self.flavor
+                )
+            self.transaction.ordinal, self.transaction.thread = row.ordinal, row.thread
+            self.cursor.server_id = row.server_id
+            self.changes.put_back(bound, row, micros)
+
+    def _keep(self, batch: EventBatch) -> None:
+        """Events of a transaction that is being prepared: keep what would be published of them."""
+        keeper = self.keeper
+        assert keeper is not None, "the unfolder has a store, and the decoder has it too"
+        if not keeper.is_open:
+            keeper.begin(batch.prepares, self.cursor.file, self.transaction.begun_at)
+        if keeper.has_failed:
+            return
+        transaction: Transaction = self.transaction
+        changes: ChangeEvents = self.changes
+        is_wanted, dropped = changes.metadata.is_wanted, changes.dropped
+        # As rows that were published before: decoded, and counted by who counts those.
+        transaction.has_begun, transaction.skip_until = True, ORDINAL_MAX
+        changes.metadata.is_wanted, changes.dropped = True, Counter()
+        changes.keeper = keeper
+        self.cursor.look_in(batch.is_sealed)
+        try:
+            self._events(batch)
+        except DecodeError as error:
+            keeper.fail(error)
+        finally:
+            self.cursor.go_back()
+            changes.keeper = None
+            changes.metadata.is_wanted, changes.dropped = is_wanted, dropped
+            transaction.has_begun, transaction.skip_until = False, 0
 
     @cython.cfunc
     @cython.exceptval(-1)

@@ -13,6 +13,7 @@ from cdc.capture.batch import EventBatch
 from cdc.capture.binlog import FIRST_POS
 from cdc.capture.checkpoint import Checkpoint, Flavor
 from cdc.capture.pieces import EndsInside, pieces
+from cdc.capture.prepared_store import PreparedStore
 from cdc.capture.scan import Scan
 from cdc.capture.source_settings import BATCH_BYTES_MAX, EVENT_BYTES_MAX, StartAt
 from cdc.capture.unfolding import Unfolder
@@ -34,13 +35,16 @@ class FilesSource:
         stop: threading.Event,
         batch_bytes_max: int = BATCH_BYTES_MAX,
         event_bytes_max: int = EVENT_BYTES_MAX,
+        store: PreparedStore | None = None,
     ) -> None:
+        """`store` keeps the rows of prepared XA transactions."""
+        self._store = store
         self._paths, self._start, self._stop = tuple(paths), start, stop
         self._batch_bytes_max, self._event_bytes_max = batch_bytes_max, event_bytes_max
 
     def read(self, after: Checkpoint | None) -> Iterator[EventBatch]:
         """Batches from just after the checkpoint, else from the start; ends with the last file."""
-        unfolder = Unfolder(self._batch_bytes_max, self._event_bytes_max)
+        unfolder = Unfolder(self._batch_bytes_max, self._event_bytes_max, self._store)
         return unfolder.unfold(self._read(after), self._stop)
 
     def _read(self, after: Checkpoint | None) -> Iterator[EventBatch]:

@@ -1,8 +1,9 @@
 """XA transactions that were prepared before the place where a reading begins.
 
-Their rows count at XA COMMIT, which may come after a restart. MySQL sends them again by GTID, since
-what isn't decided is left out of the checkpoint's set. MariaDB's list of GTIDs has no gaps, and a
-place in a file has none either: there the rows are fetched from where they stand."""
+Their rows count at XA COMMIT, which may come after a restart. `PreparedStore` has them. What it
+hasn't, since a row of theirs can't be published or an earlier version wrote the checkpoint, MySQL
+sends again by GTID: it is left out of the checkpoint's set. MariaDB's list of GTIDs has no gaps,
+and a place in a file has none either: there the rows are fetched from where they stand."""
 
 from __future__ import annotations
 
@@ -30,16 +31,17 @@ def to_recall(
     facts: ServerFacts, logs: Sequence[BinaryLog], after: Checkpoint, way: Way
 ) -> Mapping[str, Prepared]:
     """What must be fetched; SourceError and PositionLost for what can't be."""
-    if not after.prepared or (facts.flavor == "mysql" and way.by == "gtid"):
+    unkept = after.unkept()
+    if not unkept or (facts.flavor == "mysql" and way.by == "gtid"):
         return {}
     if way.is_other:
         raise SourceError(
-            f"{_named(after.prepared)} of the checkpoint wait for XA COMMIT, and their rows stand"
+            f"{_named(unkept)} of the checkpoint wait for XA COMMIT, and their rows stand"
             f" in the binlog of the server {after.server}; this one is {facts.identity}",
             hint="go on at the checkpoint's own server until they are decided, or " + BEGIN_ANEW,
         )
     there = {log.name for log in logs}
-    gone = {xid: place for xid, place in after.prepared.items() if place.file not in there}
+    gone = {xid: place for xid, place in unkept.items() if place.file not in there}
     if gone:
         files = ", ".join(sorted({place.file for place in gone.values()}))
         raise PositionLost(
@@ -47,7 +49,7 @@ def to_recall(
             f" rows are gone: {files}",
             hint="restore these files, or " + BEGIN_ANEW,
         )
-    return after.prepared
+    return unkept
 
 
 def recall(

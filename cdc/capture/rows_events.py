@@ -204,6 +204,8 @@ class RowsEvents:
         changes: ChangeEvents = self.changes
         # Records are noted once they are whole: bytes are all that is to be taken back.
         changes.block.data.n = self.value_at
+        if changes.keeper is not None:
+            raise error
         images = self._row_images(operation, bound, data, end, before_present, after_present)
         if not changes.is_muted:
             change = self._change("cud"[operation], images)

@@ -12,6 +12,7 @@ from cdc.capture.dump import Dump
 from cdc.capture.facts import read_facts
 from cdc.capture.opening import opening
 from cdc.capture.prepared import recall
+from cdc.capture.prepared_store import PreparedStore
 from cdc.capture.source_settings import ServerSettings
 from cdc.capture.unfolding import Unfolder
 from cdc.errors import PositionLost
@@ -27,11 +28,13 @@ class ServerSource:
         stop: threading.Event,
         idle: threading.Event | None = None,
         on_seen: Callable[[int], None] = lambda seconds: None,
+        store: PreparedStore | None = None,
     ) -> None:
         """`on_seen` gets the server's time of each batch's last event; now if it has no newer.
-        While `idle` isn't set, only full batches come: small ones would queue."""
+        While `idle` isn't set, only full batches come: small ones would queue. `store` keeps the
+        rows of prepared XA transactions."""
         self._settings, self._stop, self._on_seen = settings, stop, on_seen
-        self._idle = idle
+        self._idle, self._store = idle, store
         self._session: Session | None = None
 
     def read(self, after: Checkpoint | None) -> Iterator[EventBatch]:
@@ -40,7 +43,7 @@ class ServerSource:
         Raises Unreachable when the link is lost: read again from the last committed checkpoint.
         Raises SourceError and PositionLost for what only people can mend."""
         settings = self._settings
-        unfolder = Unfolder(settings.batch_bytes_max, settings.event_bytes_max)
+        unfolder = Unfolder(settings.batch_bytes_max, settings.event_bytes_max, self._store)
         return unfolder.unfold(self.events(after, unfolder), self._stop)
 
     def events(self, after: Checkpoint | None, unfolder: Unfolder) -> Iterator[EventBatch]:

@@ -15,6 +15,7 @@ cdef class StatementEvents:
     cdef Transaction transaction
     cdef Cursor cursor
     cdef object unpublishable
+    cdef object keeper
     cdef int server_version
 
     cdef int query(

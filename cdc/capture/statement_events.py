@@ -40,11 +40,13 @@ class StatementEvents:
         boundaries: Boundaries,
         cursor: Cursor,
         unpublishable: Unpublishable,
+        keeper: Any,
     ) -> None:
+        """`keeper` drops what it kept of a prepared transaction; None: there is none."""
         self.binder, self.boundaries, self.cursor = binder, boundaries, cursor
         self.changes, self.tables = boundaries.changes, boundaries.tables
         self.transaction = boundaries.transaction
-        self.unpublishable = unpublishable
+        self.unpublishable, self.keeper = unpublishable, keeper
         self.server_version = 0
         """As the binlog's format description has it."""
 
@@ -81,6 +83,8 @@ class StatementEvents:
 
     def _statement(self, kind: str, text: str, database: str, variables: bytes) -> None:
         """COMMIT and the like, DDL, and DML that should have been rows."""
+        if self.changes.keeper is not None and kind != statements.SAVEPOINT:
+            raise self.cursor.damaged("a statement stands in an XA transaction, instead of rows,")
         if kind == statements.COMMIT:
             self.boundaries.commit()
         elif kind == statements.ROLLBACK or kind == statements.ROLLBACK_TO:
@@ -108,14 +112,19 @@ class StatementEvents:
         elif verb == "COMMIT":
             if not self.transaction.has_begun:
                 self.unpublishable.prepared_before_start(str(xid), self.cursor.place())
-            self.boundaries.commit()
-            self.transaction.resolve(str(xid))
+            self._resolve(str(xid))
         elif verb == "ROLLBACK":
-            self.boundaries.commit()
-            self.transaction.resolve(str(xid))
+            self._resolve(str(xid))
         elif verb != "END":
             shown = text[:STATEMENT_SHOWN_MAX]
             raise self.cursor.damaged(f"the statement {shown!r} can't be read")
+
+    def _resolve(self, xid: str) -> None:
+        """It is decided: nothing has to be kept of it."""
+        self.boundaries.commit()
+        place = self.transaction.resolve(xid)
+        if self.keeper is not None and place is not None:
+            self.keeper.drop(xid, place)
 
     def xa_prepare(self, body: bytes) -> None:
         """In one phase it is a commit; else what comes of it is open until XA COMMIT."""
@@ -128,7 +137,10 @@ class StatementEvents:
         elif self.transaction.has_begun:
             raise self.cursor.damaged(f"XA_PREPARE of {xid} stands inside another transaction")
         else:
-            self.transaction.prepare(str(xid), self.cursor.file)
+            chunks = -1 if self.keeper is None else self.keeper.end()
+            self.transaction.prepare(str(xid), self.cursor.file, chunks)
+            if self.changes.reads_statements:
+                self.changes.forget_statement()
 
     def load(self, body: bytes) -> None:
         """LOAD DATA in statement format: a QUERY with more in front of its variables."""
@@ -138,7 +150,7 @@ class StatementEvents:
             damaged = f"an EXECUTE_LOAD_QUERY event can't be read: {error}"
             raise self.cursor.damaged(damaged) from error
         text, database = (one.decode("utf-8", "replace") for one in (query.text, query.database))
-        self._rows(text, database)
+        self._statement(statements.ROWS, text, database, b"")
 
     def _rows(self, text: str, database: str) -> None:
         """DML in statement format: its rows can't be known."""

@@ -184,27 +184,29 @@ class Transaction:
             self.run_first = self.run_last = self.number
         return 0
 
-    def prepare(self, xid: str, file: str) -> None:
-        """The open transaction is prepared: done with for now, but processed only by `resolve`.
+    def prepare(self, xid: str, file: str, chunks: int) -> None:
+        """The open transaction is prepared: done with, if its rows are kept (in so many `chunks`).
 
-        Until then MySQL's GTID is left out, so that a server sends it again after a restart."""
+        Else, until `resolve`, MySQL's GTID is left out: so a server sends it again after a
+        restart."""
         if len(self.prepared) >= PREPARED_MAX:
             raise DecodeError(
                 f"more than {PREPARED_MAX} XA transactions are prepared (PREPARED_MAX)",
                 hint="commit or roll them back at the source: XA RECOVER lists them",
             )
-        if self.is_mysql and self.has_gtid:
+        if chunks < 0 and self.is_mysql and self.has_gtid:
             self.prepared[xid] = Prepared(file, self.begun_at, self.source, self.number)
             self.has_gtid = False
         else:
-            self.prepared[xid] = Prepared(file, self.begun_at)
+            self.prepared[xid] = Prepared(file, self.begun_at, chunks=chunks)
         self.commit()
 
-    def resolve(self, xid: str) -> None:
-        """A prepared transaction was committed or rolled back."""
+    def resolve(self, xid: str) -> Prepared | None:
+        """A prepared transaction was committed or rolled back; where it stood, if that is known."""
         place = self.prepared.pop(xid, None)
         if place is not None and place.source:
             self.executed.add(place.source, place.number, place.number)
+        return place
 
     @cython.cfunc
     @cython.exceptval(-1)

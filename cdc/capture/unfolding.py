@@ -19,12 +19,14 @@ from dataclasses import dataclass, field, replace
 
 from cdc.capture import binlog
 from cdc.capture.batch import EventBatch
+from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.compressed_events import plain_query
 from cdc.capture.folds import FoldFinder
 from cdc.capture.holding import Hold, Holds
 from cdc.capture.payload import payload_pieces
+from cdc.capture.prepared_store import PreparedStore
 from cdc.capture.query_event import query_of
-from cdc.capture.xa import Xid, xa_prepare, xa_statement
+from cdc.capture.xa import xa_prepare, xa_statement
 from cdc.errors import DecodeError
 
 _SAVEPOINT = re.compile(r"SAVEPOINT\s+(.+)", re.DOTALL)
@@ -41,6 +43,8 @@ class _Held:
     is_sealed: bool
     savepoints: dict[str, int] = field(default_factory=dict)
     """Name → how many chunks stand before it."""
+    is_kept: bool = False
+    """They are no events but `prepared_rows`."""
 
 
 @dataclass(slots=True)
@@ -59,12 +63,17 @@ class _Stretch:
 class Unfolder:
     """Follows one reading of a binlog."""
 
-    def __init__(self, batch_bytes_max: int, event_bytes_max: int) -> None:
+    def __init__(
+        self, batch_bytes_max: int, event_bytes_max: int, store: PreparedStore | None = None
+    ) -> None:
+        """`store` keeps the rows of prepared transactions through restarts."""
+        self._store = store
         self._batch_bytes_max, self._event_bytes_max = batch_bytes_max, event_bytes_max
         self._finder, self._holds = FoldFinder(), Holds()
         self._held: _Held | None = None
         """Of the transaction that the stream is in."""
-        self._prepared: dict[Xid, _Held] = {}
+        self._prepared: dict[str, _Held] = {}
+        """By name."""
         self._file, self._is_checksummed = "", False
         self._handlers = {
             binlog.ROTATE: self._rotate,
@@ -84,6 +93,7 @@ class Unfolder:
                 start = batch.start
                 if start is not None:
                     self._file = start.file
+                    self._restore(start)
                 for piece in self._walk(_Stretch(batch.events)):
                     yield piece if start is None else replace(piece, start=start)
                     start = None
@@ -108,7 +118,7 @@ class Unfolder:
                 while (at := self._finder.find(events, stretch.at)) < len(events):
                     for _ in self._handle(stretch, at):
                         pass
-                    if name in map(str, self._prepared):
+                    if name in self._prepared:
                         return True
                 for _ in self._pass(stretch, len(events)):
                     pass
@@ -233,16 +243,18 @@ class Unfolder:
         if verb == "START" and self._held is None:
             yield from self._pass(stretch, at)
             self._hold(stretch)
-        elif verb in ("COMMIT", "ROLLBACK") and xid in self._prepared:
-            assert xid is not None, "it is the name of one"
-            held = self._prepared.pop(xid)
+        elif verb in ("COMMIT", "ROLLBACK") and str(xid) in self._prepared:
+            held = self._prepared.pop(str(xid))
             if verb == "COMMIT":
                 yield from self._pass(stretch, at)
                 header = stretch.events[at : at + binlog.HEADER_BYTES]
                 yield EventBatch(b"", outer=stretch.outer or header)
                 for events in held.events.pieces(self._batch_bytes_max):
                     yield EventBatch(
-                        events, outer=stretch.outer or header, is_sealed=held.is_sealed
+                        events,
+                        outer=stretch.outer or header,
+                        is_sealed=held.is_sealed,
+                        is_kept=held.is_kept,
                     )
             held.events.close()
 
@@ -256,9 +268,20 @@ class Unfolder:
         if is_one_phase:
             yield from self._release()
         elif self._held is not None:
-            if xid in self._prepared:  # read again after a restart of the server
-                self._prepared[xid].events.close()
-            self._prepared[xid], self._held = self._held, None
+            name, held = str(xid), self._held
+            if name in self._prepared:  # read again after a restart of the server
+                self._prepared[name].events.close()
+            self._prepared[name], self._held = held, None
+            if self._store is not None:
+                yield EventBatch(b"", prepares=name)
+                for events in held.events.pieces(self._batch_bytes_max):
+                    yield EventBatch(events, is_sealed=held.is_sealed, prepares=name)
+
+    def _restore(self, start: Checkpoint) -> None:
+        """Hold the rows that were kept of transactions prepared before."""
+        if self._store is not None and start.prepared:
+            for name, events in self._store.restored(start.prepared, self._holds).items():
+                self._prepared[name] = _Held(events, b"", is_sealed=False, is_kept=True)
 
     # Holding
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from cdc.capture import binlog
 from cdc.capture.dead_changes import DeadChanges, Place
+from cdc.capture.prepared_rows import PreparedRow
 from cdc.dead_letters import LEFT_OUT_COLUMNS, STATEMENT_ROWS
 from cdc.errors import DecodeError
 from cdc.findings import listed
@@ -83,6 +84,10 @@ class Unpublishable:
             kind=name,
         )
         self._dead_changes.statement(text, database, Place(transaction, file, int(pos)), error)
+
+    def prepared(self, row: PreparedRow, numbered: Revision, transaction: str) -> None:
+        """A row that was kept since XA PREPARE is to be published."""
+        self._dead_changes.check_prepared(row, numbered, transaction)
 
     def truncated(self, bound: Any, numbered: Revision) -> None:
         """TRUNCATE of a captured table, whose event is to be published."""

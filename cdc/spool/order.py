@@ -39,8 +39,9 @@ class Order:
         return is_same
 
     def recalls(self, after: Checkpoint) -> Mapping[str, Prepared]:
-        """Prepared transactions whose rows stand before the checkpoint, and don't come again."""
-        return {} if self._by_gtid and after.flavor == "mysql" else after.prepared
+        """Prepared transactions whose rows stand before the checkpoint alone, and don't come
+        again."""
+        return {} if self._by_gtid and after.flavor == "mysql" else after.unkept()
 
     def is_needed(self, after: Checkpoint, start: Checkpoint, end: Checkpoint) -> bool:
         """Whether rows that stand between the two places may still come to count."""

@@ -15,6 +15,7 @@ from cdc.capture import binlog
 from cdc.capture.artificial import is_checksummed, repeated, rotate
 from cdc.capture.batch import EventBatch
 from cdc.capture.checkpoint import Checkpoint, Prepared
+from cdc.capture.prepared_store import PreparedStore
 from cdc.capture.scan import headers
 from cdc.capture.unfolding import Unfolder
 from cdc.errors import PositionLost, SourceError, Unreachable
@@ -53,8 +54,11 @@ class SpooledSource:
         batch_bytes_max: int,
         event_bytes_max: int,
         on_seen: Callable[[int], None] = lambda seconds: None,
+        store: PreparedStore | None = None,
     ) -> None:
-        """`place` is what checkpoints of this spool name."""
+        """`place` is what checkpoints of this spool name; `store` keeps the rows of prepared XA
+        transactions."""
+        self._store = store
         self._live, self._spool, self._place, self._stop = live, spool, place, stop
         self._batch_bytes_max, self._event_bytes_max = batch_bytes_max, event_bytes_max
         self._on_seen = on_seen
@@ -62,7 +66,7 @@ class SpooledSource:
 
     def read(self, after: Checkpoint | None) -> Iterator[EventBatch]:
         """Batches from just after the checkpoint, until `stop`; see `ServerSource.read`."""
-        unfolder = Unfolder(self._batch_bytes_max, self._event_bytes_max)
+        unfolder = Unfolder(self._batch_bytes_max, self._event_bytes_max, self._store)
         return unfolder.unfold(self._events(after, unfolder), self._stop)
 
     def close(self) -> None:

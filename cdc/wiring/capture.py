@@ -21,6 +21,7 @@ from cdc.capture.description import Descriptions, parse_descriptions
 from cdc.capture.files import FilesSource
 from cdc.capture.live_catalogue import LiveCatalogue
 from cdc.capture.lock import ConnectorLock
+from cdc.capture.prepared_store import PreparedStore, prepared_topic
 from cdc.capture.server import ServerSource
 from cdc.capture.settings import ChangeEventSettings, parse_settings
 from cdc.capture.source_settings import ServerSettings, Tls
@@ -30,6 +31,7 @@ from cdc.config.source import FileSource
 from cdc.config.source import ServerSource as ServerSection
 from cdc.dead_letters import CAPTURE_KINDS, OVERSIZED_RECORD, DeadLetters
 from cdc.errors import ConfigError
+from cdc.log.late_drops import LateDrops
 from cdc.log.sink import CheckpointSink
 from cdc.metering import Meter
 from cdc.observe import StageMetrics
@@ -125,13 +127,20 @@ def is_reference_reader(config: ConnectorConfig) -> bool:
     return isinstance(config.source, ServerSection) and config.source.reader == "reference"
 
 
-def _reader(config: ConnectorConfig) -> Any:
-    """The class that follows a live server."""
+def _reader(
+    config: ConnectorConfig,
+    settings: ServerSettings,
+    stop: threading.Event,
+    idle: threading.Event,
+    on_seen: Callable[[float], None],
+    store: PreparedStore,
+) -> Any:
+    """What follows a live server."""
     if is_reference_reader(config):
         from cdc.reference.source import ReferenceSource  # the library takes memory
 
-        return ReferenceSource
-    return ServerSource
+        return ReferenceSource(settings, stop=stop, idle=idle, on_seen=on_seen)
+    return ServerSource(settings, stop=stop, idle=idle, on_seen=on_seen, store=store)
 
 
 def _decoder(
@@ -143,6 +152,7 @@ def _decoder(
     catalogue: LiveCatalogue | None,
     given: Descriptions,
     dead_letters: DeadLetters,
+    store: PreparedStore,
 ) -> Any:
     """What makes change events of what the reader gives."""
     assert config.source is not None
@@ -172,7 +182,13 @@ def _decoder(
         from cdc.reference.tables import Tables
 
         return ReferenceStep(Tables(binder, settings), settings)
-    return Decoder(binder, settings, accept=config.source.accept, dead_letters=dead_letters)
+    return Decoder(
+        binder,
+        settings,
+        accept=config.source.accept,
+        dead_letters=dead_letters,
+        store=store,
+    )
 
 
 def capture_opener(duty: Duty | None) -> Opener:
@@ -220,6 +236,7 @@ def _open_capture(
     log, writer, registry = _ends(config, lock, duty, stop, signs, opened, noting)
     idle = threading.Event()
     is_reference = is_reference_reader(config)
+    store = PreparedStore(log, config.topics.internal_topic(prepared_topic(config.connector)))
     catalogue: LiveCatalogue | None = None
     given: Descriptions = {}
     if isinstance(section, FileSource):
@@ -229,23 +246,28 @@ def _open_capture(
             start=section.start_at,
             stop=ended,
             batch_bytes_max=config.limits.batch_bytes_max,
+            store=store,
         )
     else:
         server = server_settings(config, opened.seam)
         kept = SpoolAhead(spooling.spool) if spooling is not None else None
         catalogue = opened(LiveCatalogue(server, kept=kept))
-        source = _reader(config)(server, stop=ended, idle=idle, on_seen=metrics.seen)
+        source = _reader(config, server, ended, idle, metrics.seen, store)
     opened(source)
     announce = announcer(config, log, registry)
     policy = config.dead_letters.policy(CAPTURE_KINDS, settings.dead_letter_kinds)
     with noting():
         letters = open_dead_letters(config, log, "capture", policy)
-        decoder = _decoder(config, settings, announce, log, registry, catalogue, given, letters)
+        decoder = _decoder(
+            config, settings, announce, log, registry, catalogue, given, letters, store
+        )
     if spooling is not None:
         spooling.open()
         opened.for_sink(spooling.spool)
-        source = spooling.source(source, ended, metrics.seen)
+        source = spooling.source(source, ended, metrics.seen, store)
     encode = spooling.encode if spooling is not None else Checkpoint.to_bytes
+    if config.delivery != "exactly_once":
+        writer = LateDrops(writer, store.topic)
     sink: Any = CheckpointSink(writer, encode, Checkpoint.from_bytes)
     if lock is not None:
         sink = LockedSink(sink, lock, endings, stop)

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 
 from cdc.capture.checkpoint import Checkpoint
+from cdc.capture.prepared_store import PreparedStore
 from cdc.capture.source_settings import ServerSettings
 from cdc.config import ConnectorConfig
 from cdc.config.source import derived_server_id
@@ -124,7 +125,13 @@ class Spooling:
             self._follower = None
         self.spool.open()
 
-    def source(self, live: Any, stop: threading.Event, on_seen: Callable[[int], None]) -> Any:
+    def source(
+        self,
+        live: Any,
+        stop: threading.Event,
+        on_seen: Callable[[int], None],
+        store: PreparedStore | None,
+    ) -> Any:
         """The spool, then the live server behind it."""
         settings = self._settings
         self._source = SpooledSource(
@@ -135,6 +142,7 @@ class Spooling:
             batch_bytes_max=settings.batch_bytes_max,
             event_bytes_max=settings.event_bytes_max,
             on_seen=on_seen,
+            store=store,
         )
         return self._source
 

