@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing
 
 from confluent_kafka.admin import AdminClient, NewPartitions
 
@@ -16,9 +15,8 @@ from tests.faults.cases import Cases
 from tests.faults.network import WAITS, by_source_proxy
 from tests.faults.rig import SPREAD, over_kafka
 from tests.faults.stand import BROKERS, Stand
-from tests.faults.striking import Ended, Outcome, Run, Setting, change, under_load
+from tests.faults.striking import Outcome, Run, Setting, change, under_load
 from tests.faults.tmpfs import fill, free, tmpfs
-from tests.kafka_operator import end_hanging
 from tests.proxy import Proxy
 
 CASES = Cases("kafka")
@@ -29,48 +27,21 @@ DISK_MB = 64
 PAUSE_SECONDS = 0.2
 """Between transactions of the load, where a broker takes its time to start."""
 PARTITIONS_LATER = 5
-HANGS = "a transaction hangs in topic"
-
-
-@contextmanager
-def operated(run: Run) -> Iterator[Callable[[], None]]:
-    """A connector, and its operator; to be called when the broker is back from what struck it.
-
-    A single broker that goes away, or that its own controller takes for dead, between a
-    transaction's end and the markers of it forgets the markers (Kafka 4.3.1): the transaction
-    hangs. Then the connector says so, and the operator does what it says."""
-    run.outcome.hung = 0
-    with ExitStack() as held:
-        child = held.enter_context(run.capturing())
-
-        def struck() -> None:
-            nonlocal child
-            try:
-                run.struck(child)
-            except Ended as ended:
-                if HANGS not in str(ended):
-                    raise
-                run.ended(child, HANGS)
-                run.outcome.hung += 1
-                run.outcome.told.append(f"aborted by hand: {', '.join(end_hanging(child.said))}")
-                child = held.enter_context(run.capturing(is_moving=False))
-                run.recovered(child)
-
-        yield struck
 
 
 @CASES(
     "broker killed, started again after 0, 1, 3, 10 s",
-    "waits for it; aborts the open Kafka transaction, or learns that it was committed",
+    "waits for it; aborts the open Kafka transaction, or learns that it was committed; ends what"
+    " the broker forgot to end",
 )
 def broker_killed(stand: Stand, seed: int) -> Outcome:
     def script(run: Run) -> None:
-        with operated(run) as struck:
+        with run.capturing() as child:
             for seconds in AWAY_SECONDS:
                 stand.kafka.kill()
                 time.sleep(seconds)
                 stand.kafka.restart()
-                struck()
+                run.struck(child)
 
     with stand.database() as database:
         setting = Setting(stand.over_kafka, {"limits": WAITS}, pause_seconds=PAUSE_SECONDS)
@@ -83,9 +54,9 @@ def broker_killed(stand: Stand, seed: int) -> Outcome:
 )
 def broker_restarted(stand: Stand, seed: int) -> Outcome:
     def script(run: Run) -> None:
-        with operated(run) as struck:
+        with run.capturing() as child:
             stand.kafka.restart()
-            struck()
+            run.struck(child)
 
     with stand.database() as database:
         setting = Setting(stand.over_kafka, {"limits": WAITS}, pause_seconds=PAUSE_SECONDS)
@@ -98,12 +69,12 @@ def broker_restarted(stand: Stand, seed: int) -> Outcome:
 )
 def broker_paused(stand: Stand, seed: int) -> Outcome:
     def script(run: Run) -> None:
-        with operated(run) as struck:
+        with run.capturing() as child:
             for seconds in (2, 3 * TRANSACTION_SECONDS, 3 * TRANSACTION_SECONDS):
                 stand.kafka.pause()
                 time.sleep(seconds)
                 stand.kafka.resume()
-                struck()
+                run.struck(child)
 
     with stand.database() as database:
         options = {"transaction.timeout.ms": TRANSACTION_SECONDS * 1000}
@@ -123,13 +94,13 @@ def broker_disk_full(stand: Stand, seed: int) -> Outcome:
         with ended(kafka.start(folder, node), folder) as broker, stand.database() as database:
 
             def script(run: Run) -> None:
-                with operated(run) as struck:
+                with run.capturing() as child:
                     fill(disk)
                     while broker.is_running():
                         time.sleep(0.1)
                     free(disk)
                     broker.restart()
-                    struck()
+                    run.struck(child)
 
             setting = Setting(
                 over_kafka(broker.url), {"limits": WAITS}, pause_seconds=PAUSE_SECONDS
