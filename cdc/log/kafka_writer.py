@@ -128,7 +128,11 @@ class KafkaWriter:
                 raise
             # An abort that overtakes the client's own requests leaves it unusable (librdkafka
             # 2.16: EndTxn while AddPartitionsToTxn waits to be sent again).
-            self._client.flush(ABORT_SECONDS)
+            try:
+                self._client.flush(ABORT_SECONDS)
+            except KafkaException as error:  # fenced meanwhile: that says more
+                self._is_usable = False
+                raise self._failure(doing, error, records) from error
             self._abort()
             raise
 

@@ -16,6 +16,7 @@ from cdc.capture.checkpoint import Checkpoint
 from cdc.capture.prepared_store import PreparedStore
 from cdc.capture.source_settings import ServerSettings
 from cdc.config import ConnectorConfig
+from cdc.config.log import KafkaLog
 from cdc.config.source import derived_server_id
 from cdc.config.spool import SpoolSection, size_bytes
 from cdc.errors import LockLost, Unreachable
@@ -67,6 +68,9 @@ class Spooling:
         self._follower: Follower | None = None
         self._away_since: float | None = None
         self._committed: Checkpoint | None = None
+        self._may_forget = isinstance(config.log, KafkaLog)
+        self._written: Checkpoint | None = None
+        """The last one that was committed, which a lone broker may still forget."""
         self._noted_at = float("-inf")
         self._source: SpooledSource | None = None
         metrics.watch_spool(self.state, lambda: self.spool.bytes)
@@ -153,6 +157,19 @@ class Spooling:
         """The checkpoint, with the place of the spool in it."""
         return replace(checkpoint, spool=self.place).to_bytes()
 
+    def written(self, checkpoint: Checkpoint | None) -> None:
+        """The log has taken this checkpoint; with Kafka the one before is there for good (0018)."""
+        before, self._written = self._written, checkpoint or self._written
+        if not self._may_forget or before is None:
+            before = checkpoint
+        if before is not None:
+            self.committed(before)
+
+    def found(self, checkpoint: Checkpoint | None) -> None:
+        """The log has shown this checkpoint."""
+        self._written = checkpoint
+        self.committed(checkpoint)
+
     def committed(self, checkpoint: Checkpoint | None) -> None:
         """The log has this checkpoint."""
         self._committed = checkpoint
@@ -186,7 +203,7 @@ class SpoolingSink:
 
     def last_checkpoint(self) -> Any:
         checkpoint = self._sink.last_checkpoint()
-        self._spooling.committed(checkpoint)
+        self._spooling.found(checkpoint)
         return checkpoint
 
     def write(self, output: Output[Any, Any]) -> None:
@@ -196,7 +213,7 @@ class SpoolingSink:
             self._is_away = not isinstance(error, LockLost)
             raise
         self._spooling.worked()
-        self._spooling.committed(output.checkpoint)
+        self._spooling.written(output.checkpoint)
 
     def close(self) -> None:
         try:
