@@ -167,7 +167,9 @@ class Servers:
         if code in _SILENT and last is not None and last.code() in _REFUSALS:
             error, code = last, last.code()
         words = f"{doing}: {error.str()} ({error.name()})"
-        if code in _REFUSALS:
+        # A broker that has just started is fenced for some seconds: it will be there.
+        is_starting = code == KafkaError.INVALID_REPLICATION_FACTOR and "fenced" in error.str()
+        if code in _REFUSALS and not is_starting:
             return LogError(words, hint=_REFUSALS[code])
         if code in _SILENT and last is not None:
             words += f"; last: {last.str()}"

@@ -64,3 +64,11 @@ def test_internal_topics_are_kafka_s_own_and_checkpoints_but_no_table_called_so(
     assert is_internal("shop.checkpoint")
     assert not is_internal("shop.db.checkpoint")
     assert not is_internal("orders.v1")
+
+
+def test_brokers_that_are_only_fenced_as_yet_are_waited_for() -> None:
+    code = KafkaError.INVALID_REPLICATION_FACTOR
+    fenced = "Unable to replicate the partition 1 time(s): All brokers are currently fenced"
+    assert isinstance(servers.failure("creating", KafkaError(code, fenced)), Unreachable)
+    few = "Unable to replicate the partition 3 time(s): only 1 broker(s) are registered"
+    assert isinstance(servers.failure("creating", KafkaError(code, few)), LogError)
