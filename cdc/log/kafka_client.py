@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
@@ -89,18 +88,22 @@ _REFUSALS: Mapping[int, str] = {
 
 
 class Faults:
-    """The last complaint of a client's background threads, for the error of a call that failed."""
+    """What a client's background threads complained of, for the error of a call that failed."""
 
     def __init__(self) -> None:
         self.last: KafkaError | None = None
+        self.fatal: KafkaError | None = None
+        """What made the client unusable: a call may say only that something did."""
 
     def __call__(self, error: KafkaError) -> None:
         self.last = error
 
     def hear(self, client: Any) -> None:
         """Take in what the client's threads have to say by now."""
-        with suppress(KafkaException):  # a fatal error is said twice
+        try:
             client.poll(0)
+        except KafkaException as error:  # the one way it tells of a fatal error
+            self.fatal = reason(error)
 
 
 class _ClientLog:
@@ -157,6 +160,8 @@ class Servers:
 
     def failure(self, doing: str, error: KafkaError, faults: Faults | None = None) -> CdcError:
         """The error to raise for what Kafka answered while `doing`."""
+        if error.code() == KafkaError._FATAL and faults and faults.fatal:
+            error = faults.fatal
         code = error.code()
         if code in _FENCED:
             return Fenced(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -31,6 +32,8 @@ from tests.kafka_operator import BROKER, tool
 from tests.services_plugin import held
 
 BATCHES = 10
+SLOW_SECONDS = 0.01
+SLOW_RECORDS_MAX = 2_000
 
 
 @pytest.fixture(scope="module")
@@ -148,6 +151,23 @@ def test_a_sole_reader_takes_the_place_of_one_that_is_not_known_to_be_dead(
         polled(readers[0], 99)
     for reader in readers:
         reader.close()
+
+
+def test_a_writer_that_is_fenced_while_it_hands_records_over_says_so(kafka_address: str) -> None:
+    """The client then only says that it is of no use any more; why, it says elsewhere."""
+
+    class Slow(list[Record]):
+        def __iter__(self) -> Iterator[Record]:
+            for _ in range(SLOW_RECORDS_MAX):
+                yield from super().__iter__()
+                time.sleep(SLOW_SECONDS)
+
+    log, name = KafkaLog(kafka_address), new_name()
+    topic = new_topic(log)
+    first = log.writer(name)
+    log.writer(name)
+    with pytest.raises(Fenced, match="a newer one of the same name took over"):
+        first.write(Slow(records(topic, 1)))
 
 
 def test_a_record_that_is_too_large_is_named_with_its_topic_and_size(kafka_address: str) -> None:
