@@ -22,6 +22,10 @@ cdef class Cursor:
     cdef long long opened_file_seconds
     cdef long long opened_position
     cdef long long opened_digest
+    cdef bytes opened_events
+    cdef Py_ssize_t opened_at
+    cdef Py_ssize_t opened_body_at
+    cdef Py_ssize_t opened_body_end
     cdef object last
 
     cdef Py_ssize_t step(

@@ -59,6 +59,8 @@ class Cursor:
         self.opened_file = ""
         self.file_seconds = self.opened_file_seconds = 0
         self.opened_position = self.opened_digest = 0
+        self.opened_events = b""
+        """What the event lies in until its digest is asked for."""
         self.checksummed = False
         self.is_described = False
         """True once a format description was seen: `checksummed` is known, not assumed."""
@@ -207,12 +209,11 @@ class Cursor:
     @cython.cfunc
     @cython.exceptval(-1)
     def _opens(self, events: bytes, at: cython.Py_ssize_t) -> cython.int:
-        """The event opens a transaction: remember it by numbers alone, there are many."""
+        """The event opens a transaction: remember where it lies, there are many."""
         self.opened_file, self.opened_file_seconds = self.file, self.file_seconds
         self.opened_position = self.event_position
-        self.opened_digest = crc32(events, at, at + SENDER_BYTES) ^ crc32(
-            events, self.body_at, self.body_end
-        )
+        self.opened_events, self.opened_at = events, at
+        self.opened_body_at, self.opened_body_end = self.body_at, self.body_end
         return 0
 
     def last_transaction(self, name: str, commit_micros: int) -> LastTransaction | None:
@@ -220,6 +221,11 @@ class Cursor:
         if not self.opened_file:
             last: LastTransaction | None = self.last
             return last
+        if self.opened_events:
+            events, self.opened_events = self.opened_events, b""  # a batch in memory
+            self.opened_digest = crc32(
+                events, self.opened_at, self.opened_at + SENDER_BYTES
+            ) ^ crc32(events, self.opened_body_at, self.opened_body_end)
         return LastTransaction(
             name,
             commit_micros,
