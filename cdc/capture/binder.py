@@ -236,6 +236,10 @@ class Binder:
         """Whether `opened` has to be called at each transaction."""
         return self._knowledge.is_waiting
 
+    def waits_until(self, file: str) -> int:
+        """The position in this file from which on `opened` has to be called."""
+        return self._knowledge.waits_until(file)
+
     def opened(self, at: Place) -> list[str]:
         """A transaction begins: the tables to be bound anew in it, as `database.table`."""
         return [".".join(table) for table in self._knowledge.opened(at)]

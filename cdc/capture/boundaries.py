@@ -150,7 +150,7 @@ class Boundaries:
     @cython.cfunc
     @cython.exceptval(-1)
     def _opened(self) -> cython.int:
-        if self.tables.is_waiting:
+        if self.cursor.position >= self.tables.waits_until:
             self.tables.opened()
         return 0
 

@@ -376,6 +376,7 @@ class Decoder:
         elif kind == ROTATE:
             self.cursor.rotate(events[at:end])
             self.tables.forget_ids()
+            self.tables.look_when()
         elif kind == ANONYMOUS_GTID:
             self.boundaries.anonymous_gtid(data, at, end)
         elif kind == GTID_TAGGED:

@@ -18,6 +18,9 @@ from cdc.capture.dialect import Dialect
 from cdc.capture.shapes import Shape
 from cdc.model import Record
 
+NEVER = 1 << 62
+"""A position behind all that a file may have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -120,6 +123,16 @@ class Knowledge:
     def is_waiting(self) -> bool:
         """Whether `opened` may have to say something."""
         return bool(self._again) or self._decisions.has_ahead
+
+    def waits_until(self, file: str) -> int:
+        """The position in this file from which on `opened` may have something to say; NEVER."""
+        if self._decisions.has_ahead:
+            return 0
+        here, _ = place_order(file, 0)
+        due = (place_order(*after) for after in self._again.values())
+        return min(
+            (pos if there == here else 0 for there, pos in due if there <= here), default=NEVER
+        )
 
     def opened(self, place: Place) -> set[TableName]:
         """A transaction begins: the tables whose descriptions are to be asked for anew in it."""

@@ -12,7 +12,7 @@ cdef class Tables:
     cdef Transaction transaction
     cdef Cursor cursor
     cdef object flavor
-    cdef bint is_waiting
+    cdef long long waits_until
     cdef dict by_id
     cdef dict by_map
     cdef dict by_name

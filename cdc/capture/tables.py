@@ -12,7 +12,7 @@ from typing import Any
 import cython
 
 from cdc.capture import shapes
-from cdc.capture.knowledge import Place
+from cdc.capture.knowledge import NEVER, Place
 from cdc.capture.lineage import POSITION_MAX
 from cdc.capture.schema_changes import Said
 from cdc.capture.shapes import parse_table_map, table_of
@@ -48,15 +48,16 @@ class Tables:
         self.transaction, self.cursor = transaction, cursor
         self.substituted = Counter[tuple[str, str]]()
         self.by_map: dict[bytes, BoundTable] = {}
-        self.is_waiting = False
-        """The binder is to be told of each transaction: some table's description is due."""
+        self.waits_until = NEVER
+        """The position from which on the binder is to be told of each transaction: some table's
+        description is due then."""
         self.forget_all()
 
     def start(self, checkpoint: Any) -> None:
         """Begin at a checkpoint."""
         self.flavor = checkpoint.flavor
         self.binder.start(checkpoint)
-        self.is_waiting = self.binder.is_waiting
+        self.look_when()
         self.forget_all()
 
     def substitutions(self) -> dict[tuple[str, str], int]:
@@ -67,6 +68,10 @@ class Tables:
                     self.substituted[bound.name, column.name] += column.substitutions
                     column.substitutions = 0  # the plan may be forgotten, the count may not
         return dict(self.substituted)  # compiled, a subclass of dict would be refused
+
+    def look_when(self) -> None:
+        """The binder may be waiting for another place, or the stream is in another file."""
+        self.waits_until = self.binder.waits_until(self.cursor.file)
 
     def forget_ids(self) -> None:
         """Table ids hold for one run of a server."""
@@ -104,9 +109,9 @@ class Tables:
             self.last_map, self.last_id = b"", -1
 
     def opened(self) -> None:
-        """A transaction has begun, and some table's description is due."""
+        """A transaction has begun, and some table's description may be due."""
         self._forget(self.binder.opened(self._where()))
-        self.is_waiting = self.binder.is_waiting
+        self.look_when()
 
     def defined(self, said: Said) -> None:
         """DDL was said: what tables are from here on."""
@@ -123,7 +128,7 @@ class Tables:
         """What the binder has to say beside the change events."""
         for record in self.binder.records():
             self.block.add(*record)
-        self.is_waiting = self.binder.is_waiting
+        self.look_when()
 
     @cython.cfunc
     @cython.exceptval(-1)
