@@ -17,9 +17,6 @@ from tests.bench.place import Stretch
 from tests.bench.running import System
 from tests.bench.targets import Target
 
-STILL_WARMING = 1.03
-"""A round is faster by so much while the broker still compiles."""
-
 
 @dataclass(frozen=True, slots=True)
 class Load:
@@ -43,17 +40,6 @@ def drained(lab: Lab, load: Load, target: Target) -> Iterator[Figure]:
     about = f"the drain of {load.stretch.changes:,} changes"
     yield Figure(f"{label}, CPU", mean(r.taken.cpu_seconds for r in runs), "s", about)
     yield Figure(f"{label}, peak memory", peak, "MB", f"RSS, {about}")
-
-
-def warm(lab: Lab, load: Load, *, rounds_max: int) -> None:
-    """Drain it into Kafka until the broker gets no faster by it."""
-    before = 0.0
-    for number in range(1, rounds_max + 1):
-        runs = _runs(lab, f"warming up, round {number}", lab.capture(), load.stretch)
-        rate = max(run.per_second for run in runs)
-        if rate < before * STILL_WARMING:
-            return
-        before = max(before, rate)
 
 
 def beside(lab: Lab, load: Load) -> Iterator[Figure]:

@@ -38,8 +38,6 @@ class Sizes:
     view_latency_seconds: int = 20
     warm_up_seconds: int = 2
     """Commits of the first seconds are awaited, but not in the percentiles."""
-    warm_rounds_max: int = 8
-    """The broker is taken as warm when a round is no faster than the one before, or after these."""
     repeats: int = 2
     """How often each drain is measured; the spread of the repeats is the noise (A/A)."""
     starts: int = 5
@@ -77,7 +75,6 @@ QUICK = replace(
     latency_seconds=4,
     view_latency_seconds=4,
     warm_up_seconds=1,
-    warm_rounds_max=2,
     starts=2,
 )
 TINY = replace(
@@ -91,7 +88,6 @@ TINY = replace(
     latency_seconds=1,
     view_latency_seconds=1,
     warm_up_seconds=0,
-    warm_rounds_max=1,
     repeats=1,
     starts=1,
 )

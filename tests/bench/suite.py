@@ -85,8 +85,9 @@ def figures(lab: Lab) -> Iterator[Figure]:
     """Each figure as soon as it is known."""
     loads = written(lab)
     # A broker that has just started compiles its own hot path first: these runs aren't counted.
-    drains.warm(lab, loads.bulk, rounds_max=1)
-    drains.warm(lab, loads.singles, rounds_max=lab.sizes.warm_rounds_max)
+    for load in (loads.bulk, loads.singles):
+        for _ in drains.drained(lab, load, lab.kafka):
+            pass
     for load in (loads.bulk, loads.singles):
         yield from drains.drained(lab, load, lab.kafka)
         yield from drains.without_transactions(lab, load)
