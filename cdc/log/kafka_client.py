@@ -71,6 +71,7 @@ _REFUSALS: Mapping[int, str] = {
     ),
     KafkaError.MSG_SIZE_TOO_LARGE: _TOO_LARGE,
     KafkaError.RECORD_LIST_TOO_LARGE: _TOO_LARGE,
+    KafkaError.INVALID_TIMESTAMP: "the clock of this host is far from the broker's; set it right",
     KafkaError.INVALID_RECORD: "the broker's topic settings don't allow this record; check them",
     KafkaError.TOPIC_EXCEPTION: "the topic's name is not a legal one; change it",
     KafkaError.UNKNOWN_TOPIC_OR_PART: _TOPIC_GONE,

@@ -42,6 +42,7 @@ def test_what_may_heal_is_tried_again_and_a_fenced_writer_stops(
         (KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, "transactional id"),
         (KafkaError.SASL_AUTHENTICATION_FAILED, "sasl"),
         (KafkaError.MSG_SIZE_TOO_LARGE, "max.message.bytes"),
+        (KafkaError.INVALID_TIMESTAMP, "clock"),
         (KafkaError.UNKNOWN_TOPIC_OR_PART, "anew"),
     ],
 )
