@@ -28,7 +28,7 @@ from tests.contract.logs import (
     records,
     values,
 )
-from tests.kafka_operator import BROKER, tool
+from tests.kafka_operator import BROKER, tell_ended, tool
 from tests.services_plugin import held
 
 BATCHES = 10
@@ -88,22 +88,28 @@ def test_a_broker_that_goes_away_and_returns_costs_nothing(own_broker: Server, f
 
 
 def test_a_transaction_whose_end_a_lone_broker_forgot_is_ended(own_broker: Server) -> None:
+    """A broker does so now and then; told that the transaction has ended, it does each time."""
     name = new_name()
     log = KafkaLog(own_broker.url, timeout_seconds=10, owns=lambda _, one: one.startswith(name))
-    topic = f"{name}.rows"
+    topic, checkpoints = f"{name}.rows", f"{name}.checkpoint"
     log.create_topics([TopicSpec(topic, 2, 1, retention_ms=None)])
-    writer = log.writer(name)
-    writer.write(records(topic, 10, "first"), checkpoint=b"1")
-    # Killed between a commit's answer and its markers it forgets these (Kafka 4.3.1), mostly.
-    writer.write(records(topic, 10, "second"), checkpoint=b"2")
+    log.writer(name).write(records(topic, 10, "first"), checkpoint=b"1")
+    forgotten = Producer({"bootstrap.servers": own_broker.url, "transactional.id": name})
+    forgotten.init_transactions(20)
+    forgotten.begin_transaction()
+    for part in range(2):
+        forgotten.produce(topic, b"forgotten", b"k", part)
+    forgotten.produce(checkpoints, b"forgotten", name.encode())
+    forgotten.flush(20)
+    tell_ended(own_broker.url, name)
     own_broker.kill()
     own_broker.restart()
+    topics = KafkaTopics(Servers(own_broker.url))
+    wait_until(lambda: is_hanging(topics, topic), "nothing hangs")
     again = wait_until(lambda: opened(log, name), "no writer")
-    last = again.last_checkpoint()
-    assert last in (b"1", b"2")
-    assert is_settled(KafkaTopics(Servers(own_broker.url)), [topic, f"{name}.checkpoint"])
-    if last == b"1":
-        again.write(records(topic, 10, "second"), checkpoint=b"2")
+    wait_until(lambda: is_settled(topics, [topic, checkpoints]), "it hangs")
+    assert again.last_checkpoint() == b"1"
+    again.write(records(topic, 10, "second"), checkpoint=b"2")
     rows = [b"%s %d" % (which, n) for which in (b"first", b"second") for n in range(10)]
     assert sorted(values(read_all(log, topic))) == sorted(rows)
 
@@ -114,6 +120,14 @@ def opened(log: KafkaLog, name: str) -> KafkaWriter | None:
         return log.writer(name)
     except Unreachable:
         return None
+
+
+def is_hanging(topics: KafkaTopics, topic: str) -> bool:
+    """Whether a transaction is open in the topic; False while the broker isn't all there yet."""
+    try:
+        return not is_settled(topics, [topic])
+    except Unreachable:
+        return False
 
 
 def test_a_callback_of_the_consumer_raises_our_errors_alone(kafka_address: str) -> None:
