@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from cdc.capture.prepared_store import prepared_topic
 from cdc.services import DatabaseServer, MySQLServer
 from cdc.wiring.ends import open_log
 from tests.connectors import Child, Section, kafka_log, revisions, wait_until
+from tests.pairs import Pair, execute, paired_mariadb, paired_mysql
 from tests.services_plugin import FreshDatabase, fresh_database
 from tests.shop import Shop, new_shop
 
@@ -172,3 +173,35 @@ def test_rows_of_prepared_transactions_outlive_their_binlog_file(
     at_commit = [one["value"]["source"] for one in changes[-5:]]
     assert len({(one["gtid"], one["pos"], one["file"]) for one in at_commit[:4]}) == 1
     assert at_commit[0]["file"] == last
+
+
+@pytest.mark.parametrize("paired", [paired_mysql, paired_mariadb])
+def test_what_was_prepared_at_one_server_may_be_committed_at_another(
+    tmp_path: Path, paired: Callable[[Path], AbstractContextManager[Pair]]
+) -> None:
+    with (
+        paired(tmp_path) as pair,
+        fresh_database(pair.source) as database,
+        ExitStack() as held,
+    ):
+        held.callback(roll_back_all, database)
+        made = shop_of(tmp_path, database)
+        run = ("run", made.file, "--stage", "capture")
+        with made.project.started(*run) as child:
+            child.wait_running()
+            prepare(database, "a", insert(100, 101))
+            database.execute(insert(1))
+            wait_told(made, child, created(1))
+            child.kill()
+        pair.wait_replicated()
+        execute(pair.replica, "stop replica")
+        there = FreshDatabase(pair.replica, database.name)
+        purge(there, next_file(there))
+        pair.write_at_replica(f"use {database.name}", "xa commit 'a'", insert(2))
+        ports = (str(server.address.port) for server in (pair.source, pair.replica))
+        made.file.write_text(made.file.read_text().replace(*ports))
+        with made.project.started(*run) as child:
+            wait_told(made, child, created(1, 100, 101, 2))
+            child.wait_said("going on at another server")
+            assert child.stop() == 0
+        assert not kept(made)
