@@ -86,29 +86,38 @@ def test_entries_of_a_transaction_come_in_the_ledger_s_order(compressed: Evidenc
     assert misplaced(compressed, *crossed) == 1
 
 
-@pytest.mark.parametrize(("strangers", "wrong"), [(0, 1), (1, 0)])
+@pytest.mark.parametrize(
+    ("id_", "strangers", "told"),
+    [
+        ("executed", 1, []),
+        ("executed", 0, ["check 5: wrong_content: ['{}'] have no row"]),
+        ("invented", 1, ["check 6: wrong_content: the source never executed {}"]),
+    ],
+)
 def test_a_transaction_without_rows_is_right_only_where_others_made_one(
-    good: Evidence, strangers: int, wrong: int
+    good: Evidence, id_: str, strangers: int, told: list[str]
 ) -> None:
     run = Mutator(good)
+    if id_ == "executed":
+        id_ = next(iter(set(good.gtids) - {one.gtid for one in changes_of(good)}))
     bounds = [one for one in run.messages if one.topic.endswith(f".{TRANSACTION}")]
     messages = [*good.messages]
     for status, count in (("BEGIN", None), ("END", 0)):
         like = next(one for one in bounds if status in str(run.decoded(one.value or b"")))
         assert like.key is not None and like.value is not None
-        value = {**run.decoded(like.value), "id": "other", "event_count": count}
+        value = {**run.decoded(like.value), "id": id_, "event_count": count}
         if count is not None:
             value["data_collections"] = []
         messages.append(
             like._replace(
                 partition=0,
                 offset=len(good.messages) + len(messages),
-                key=run.encoded(like.key, {"id": "other"}),
+                key=run.encoded(like.key, {"id": id_}),
                 value=run.encoded(like.value, value),
             )
         )
     report = check(replace(good, messages=messages, strangers=strangers))
-    assert report.faults == {"lost": 0, "doubled": 0, "out_of_order": 0, "wrong_content": wrong}
+    assert report.told == [text.format(id_) for text in told]
 
 
 def changes_of(evidence: Evidence) -> list[Change]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -43,8 +43,8 @@ class Transactions:
         for id_, changes in by_id.items():
             self._check_numbers(id_, changes)
         self._check_entries(by_id)
-        self._check_bounds(by_id)
-        self._check_executed(by_id)
+        others = self._check_bounds(by_id)
+        self._check_executed(by_id, others)
 
     def _check_places(self) -> None:
         """Revisions without a gap, places that rise, ids that name both."""
@@ -119,8 +119,9 @@ class Transactions:
             if count < len(changes):
                 self._add("wrong_content", 5, f"{id_} has {len(changes)} changes of {count}")
 
-    def _check_bounds(self, by_id: Mapping[str, Sequence[Change]]) -> None:
-        """BEGIN and END of each, in the transactions' order, with the right counts."""
+    def _check_bounds(self, by_id: Mapping[str, Sequence[Change]]) -> Set[str]:
+        """BEGIN and END of each, in the transactions' order, with the right counts; the ids of
+        others' transactions, which have no captured row and are told of, too."""
         first = {id_: changes[0].revision for id_, changes in by_id.items()}
         bounds: Counter[tuple[str, str]] = Counter()
         for records in self.records:
@@ -129,7 +130,6 @@ class Transactions:
                 bounds[record.value["id"], record.value["status"]] += 1
                 self._check_bound(record, by_id, before, first)
                 before = record
-        # Transactions of others, without a captured row, are told of, too.
         others = {id_ for id_, _ in bounds} - by_id.keys()
         if len(others) > self.evidence.strangers:
             self._add("wrong_content", 5, f"{sorted(others)} have no row")
@@ -137,6 +137,7 @@ class Transactions:
             for status in ("BEGIN", "END"):
                 if not bounds[id_, status]:
                     self._add("lost", 5, f"{status} of {id_}")
+        return others
 
     def _check_bound(
         self,
@@ -165,13 +166,13 @@ class Transactions:
             if before.value["status"] != "END" or not is_behind:
                 self._add("out_of_order", 5, f"BEGIN of {id_} is behind {before.value}")
 
-    def _check_executed(self, by_id: Iterable[str]) -> None:
+    def _check_executed(self, by_id: Iterable[str], without_rows: Set[str]) -> None:
         """All that the source executed is here, but for what changes no captured row."""
         if not self.evidence.gtids:
             return
         executed = set(self.evidence.gtids)
         ids = set(by_id)
-        for id_ in ids - executed:
+        for id_ in (ids | without_rows) - executed:
             self._add("wrong_content", 6, f"the source never executed {id_}")
         others = MADE_BEFORE + self.evidence.strangers
         others += sum(one.op == STATEMENT for one in self.evidence.ledger)
