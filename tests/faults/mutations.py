@@ -11,7 +11,7 @@ from typing import Any
 
 from cdc.codec.avro import AvroSchema
 from cdc.codec.wire import FRAME_BYTES, schema_id_of
-from cdc.model import ID_HEADER, REVISION_HEADER, Message
+from cdc.model import ID_HEADER, ORDINAL_BITS, REVISION_HEADER, Message
 from tests.faults.evidence import Evidence, Place, by_partition
 
 Messages = list[Message]
@@ -37,6 +37,12 @@ class Mutator:
         for index, one in enumerate(self.messages):
             if one.value is not None:
                 self._of_transaction.setdefault(self._transaction(one), []).append(index)
+        self._origins = {
+            int.from_bytes(revision) >> ORDINAL_BITS: one[:2]
+            for one in self.messages
+            if (revision := dict(one.headers).get(REVISION_HEADER))
+        }
+        """Sequence of a change → its partition."""
 
     def damaged(self, mutation: Mutation) -> Evidence:
         """The run with one more damage; offsets are given anew."""
@@ -79,6 +85,16 @@ class Mutator:
 
     def is_official(self, message: Message) -> bool:
         return not self._evidence.is_captured(message)
+
+    def is_order_told(self, one: Message, other: Message) -> bool:
+        """Whether these two of a partition have an order; official events only where they are of
+        one key, and their changes of one partition: a row that gets another key leaves its own."""
+        if not self.is_official(one):
+            return True
+        return one.key == other.key and self._origin(one) == self._origin(other)
+
+    def _origin(self, event: Message) -> Any:
+        return self._origins[int(dict(event.headers)[EVENT_REVISION]) >> ORDINAL_BITS]
 
     def _transaction(self, message: Message) -> str:
         if self.is_official(message):
@@ -127,15 +143,14 @@ def double(run: Mutator) -> Messages:
 
 
 def swap(run: Mutator) -> Messages:
-    """Two records of a partition, neighbours or not, change places; official events have an order
-    by key alone."""
+    """Two records of a partition, neighbours or not, change places."""
     messages = list(run.messages)
     for _ in range(TRIES_MAX):
         places = run.any_partition()
         at = run.dice.randrange(len(places) - 1)
         first = places[at]
         second = run.dice.choice([places[at + 1], run.dice.choice(places)])
-        if run.is_official(messages[first]) and messages[first].key != messages[second].key:
+        if not run.is_order_told(messages[first], messages[second]):
             continue
         if messages[first][3:6] != messages[second][3:6]:
             messages[first], messages[second] = messages[second], messages[first]

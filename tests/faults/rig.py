@@ -201,8 +201,10 @@ def checked(rig: Rig, delivery: Delivery = "exactly_once") -> Report:
     return report
 
 
-def assert_right(rig: Rig, delivery: Delivery = "exactly_once") -> None:
+def assert_right(
+    rig: Rig, delivery: Delivery = "exactly_once", *, changes_min: int = CHANGES_MIN
+) -> None:
     """That the checker has nothing to say of a run that shows enough."""
     report = checked(rig, delivery)
     assert report.is_right, report
-    assert report.changes > CHANGES_MIN
+    assert report.changes > changes_min, report

@@ -11,6 +11,9 @@ from tests.faults.rig import EMBEDDED, assert_right, new_rig, over_kafka
 from tests.faults.steps import SMALL, STAGES, crash_at_every_call
 from tests.services_plugin import FreshDatabase
 
+CHANGES_MIN = 20
+"""There are new ones only when all is done, and few lives get there."""
+
 
 @pytest.mark.parametrize(
     ("log", "stage", "stride"),
@@ -39,4 +42,4 @@ def test_dying_at_calls_all_is_delivered_exactly_once(
     stages = STAGES[: STAGES.index(stage) + 1]
     rig = new_rig(tmp_path, mysql_database, seed, stages=stages, **SMALL, **sections)
     print("calls:", crash_at_every_call(rig, stage, first=first, stride=stride))
-    assert_right(rig)
+    assert_right(rig, changes_min=CHANGES_MIN)
